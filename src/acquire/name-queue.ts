@@ -1,0 +1,67 @@
+/** The claims of this process that wait for one name, and the one timer that asks for them although nothing was heard. */
+
+import type { Clock, Timer } from '../util/clock.js'
+import type { PendingClaim } from './pending-claim.js'
+
+/** Spread over processes, so that a lease's end does not bring all of them at once. */
+const LEASE_END_JITTER_MS = 20
+
+export class NameQueue {
+  readonly claims = new Set<PendingClaim>()
+  private checkAtMs = Number.POSITIVE_INFINITY
+  private leaseEndsAtMs = Number.POSITIVE_INFINITY
+  private timer: Timer | undefined
+  private timerAtMs = Number.POSITIVE_INFINITY
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly ask: (claim: PendingClaim) => void,
+  ) {}
+
+  /** The holders' next lease ends then: asking once, for whichever claim, moves the queue on. */
+  expectLeaseEnd(atMs: number): void {
+    this.leaseEndsAtMs = atMs + 1 + Math.random() * LEASE_END_JITTER_MS
+    this.arm()
+  }
+
+  /** All claims are asked for again after about this time, unless it is due sooner already; the early part of the range is random. */
+  checkWithin(delayMs: number): void {
+    this.checkAtMs = Math.min(this.checkAtMs, this.clock.now() + delayMs * (0.8 + 0.2 * Math.random()))
+    this.arm()
+  }
+
+  remove(claim: PendingClaim): void {
+    this.claims.delete(claim)
+    if (this.claims.size === 0) this.stop()
+  }
+
+  stop(): void {
+    this.timer?.cancel()
+    this.timer = undefined
+  }
+
+  private arm(): void {
+    const atMs = Math.min(this.checkAtMs, this.leaseEndsAtMs)
+    if (this.timer !== undefined && this.timerAtMs <= atMs) return
+    this.timer?.cancel()
+    this.timerAtMs = atMs
+    this.timer = this.clock.after(atMs - this.clock.now(), () => this.fire())
+  }
+
+  private fire(): void {
+    this.timer = undefined
+    const nowMs = this.clock.now()
+    if (nowMs >= this.checkAtMs) {
+      this.checkAtMs = Number.POSITIVE_INFINITY
+      this.leaseEndsAtMs = Number.POSITIVE_INFINITY
+      for (const claim of this.claims) this.ask(claim)
+    } else if (nowMs >= this.leaseEndsAtMs) {
+      this.leaseEndsAtMs = Number.POSITIVE_INFINITY
+      const [first] = this.claims
+      if (first !== undefined) this.ask(first)
+      this.arm()
+    } else {
+      this.arm()
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/** One acquire that has not been decided yet. */
+
+import type { ClaimRequest, Grant, StoreFailure } from '../store/store.js'
+import type { Timer } from '../util/clock.js'
+import type { NameQueue } from './name-queue.js'
+
+/** What a claimant asks for; the rest of a {@link ClaimRequest} belongs to the waiting. */
+export type Claim = Omit<ClaimRequest, 'id' | 'ticket' | 'queue'>
+
+/** How long, and until what else, to wait. */
+export interface Patience {
+  /** 0: exactly one attempt. Infinity: no limit. */
+  readonly waitMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A claim that was granted. */
+export interface Granted {
+  readonly id: string
+  readonly grant: Grant
+  /** The grant was pushed: short until it is confirmed. */
+  readonly pushed: boolean
+  /** A request for this claim was never answered and may reach the server yet. */
+  readonly stray: boolean
+}
+
+export class PendingClaim {
+  ticket = 0
+  /** A request is under way. */
+  asking = false
+  /** The server has said at least once that this claim waits. */
+  answered = false
+  /** A request of this claim was given to the store. */
+  wasSent = false
+  stray = false
+  settled = false
+  /** Why the last request failed; undefined after an answer. */
+  problem: StoreFailure | undefined
+  failures = 0
+  queue: NameQueue | undefined
+  deadline: Timer | undefined
+  onAbort: (() => void) | undefined
+
+  constructor(
+    readonly id: string,
+    readonly claim: Claim,
+    readonly patience: Patience,
+    readonly startedAtMs: number,
+    /** Decides the claim: granted, or null for busy until the end of the wait. */
+    readonly resolve: (granted: Granted | null) => void,
+    readonly reject: (reason: unknown) => void,
+  ) {}
+
+  /** A single attempt leaves no waiter behind. */
+  get once(): boolean {
+    return this.patience.waitMs === 0
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The connection that this library makes itself, from an address: commands and messages on one socket, with `@redis/client`.
+ * The package is loaded at the first use, because that takes a fifth of a second.
+ */
+
+import { type Clock, systemClock } from '../util/clock.js'
+import type { ChannelListener, ClientError, ConnectionListener, RedisClient } from './client.js'
+import { backoff, Connection, type WireEvents } from './connection.js'
+import { toClientError } from './library-errors.js'
+import { type NodeRedisClient, type NodeRedisOptions, NodeRedisWire, wireOptions } from './node-redis-wire.js'
+
+/** What {@link createOwnedClient} needs to know. */
+export interface OwnedClientOptions {
+  /**
+   * Options of node-redis' `createClient`; its default address is localhost:6379. These differ from there:
+   *
+   * - `socket.connectTimeout`, default 2000 ms, also bounds the wait for the server's answer to the login
+   * - `socket.reconnectStrategy`: a number or function gives the milliseconds until the next attempt, as in node-redis, instead of our
+   *   back-off; `false`, or an Error from the function, means that no further attempt is made before one is asked for, by
+   *   `connect` or by a command
+   * - `commandOptions`, `pingInterval`, `socket.socketTimeout`, `disableOfflineQueue`, `maintNotifications` and client-side caching
+   *   have no effect
+   */
+  readonly options: NodeRedisOptions
+  /** Where it connects, for errors: `host:port` or a path, without credentials. */
+  readonly describe: string
+  /** Default: the system's. */
+  readonly clock?: Clock
+}
+
+const CONNECT_TIMEOUT_MS = 2_000
+
+/** Makes a client that connects at its first use: at `connect`, `command` or `subscribe`. */
+export function createOwnedClient(options: OwnedClientOptions): RedisClient {
+  return new OwnedClient(options)
+}
+
+class OwnedClient implements RedisClient {
+  readonly library = 'node-redis (own connection)'
+  readonly wake = 'publish'
+  readonly warnings = []
+  private readonly connection: Connection<NodeRedisWire>
+  /** The second connection, for messages, to a server that speaks RESP2 only. */
+  private inbox: Connection<NodeRedisWire> | undefined
+  private protocol: number
+  /** Never connected: it parsed the options once, and each connection is a duplicate of it. */
+  private model: NodeRedisClient | undefined
+
+  constructor(private readonly given: OwnedClientOptions) {
+    this.protocol = given.options.RESP ?? 3
+    this.connection = this.makeConnection((error) => this.withoutHello(error))
+  }
+
+  get isUp(): boolean {
+    return this.connection.wire !== undefined
+  }
+
+  connect(): void {
+    this.connection.start()
+  }
+
+  reconnect(): void {
+    this.connection.reconnect()
+    this.inbox?.reconnect()
+  }
+
+  command(args: readonly string[]): Promise<unknown> {
+    const { wire } = this.connection
+    if (wire !== undefined) return wire.client.sendCommand(args).catch(this.rethrow)
+    this.connection.start()
+    return Promise.reject(this.connection.reason)
+  }
+
+  async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
+    // What the server speaks is known from then on.
+    await this.connection.opened()
+    if (this.protocol === 3) return this.connection.subscribe(channel, listener)
+    this.inbox ??= this.makeConnection()
+    return this.inbox.subscribe(channel, listener)
+  }
+
+  watch(listener: ConnectionListener): () => void {
+    return this.connection.watch(listener)
+  }
+
+  keepProcessAlive(active: boolean): void {
+    this.connection.hold(active)
+  }
+
+  async close(): Promise<void> {
+    this.connection.close()
+    this.inbox?.close()
+  }
+
+  private readonly rethrow = (error: unknown): never => {
+    const plain = toClientError(error)
+    throw plain.code === 'REPLY' ? plain : this.connection.explain(plain)
+  }
+
+  private makeConnection(mend?: (error: ClientError) => boolean): Connection<NodeRedisWire> {
+    const { options, describe, clock = systemClock } = this.given
+    return new Connection({
+      makeWire: (events) => this.makeWire(events),
+      describe,
+      attemptMs: options.socket?.connectTimeout ?? CONNECT_TIMEOUT_MS,
+      clock,
+      secrets: secretsOf(options),
+      delayMs: delayOf(options),
+      mend,
+    })
+  }
+
+  private async makeWire(events: WireEvents): Promise<NodeRedisWire> {
+    const { createClient } = (await import('@redis/client')) as unknown as { createClient(options: NodeRedisOptions): NodeRedisClient }
+    const { options } = this.given
+    this.model ??= createClient({ ...options, ...wireOptions(options.socket, options.socket?.connectTimeout ?? CONNECT_TIMEOUT_MS) })
+    return new NodeRedisWire(this.model.duplicate({ RESP: this.protocol }), events)
+  }
+
+  /** Servers older than 6, and some proxies, know no HELLO, which asks for RESP3: true when RESP2 is worth an attempt. */
+  private withoutHello(error: ClientError): boolean {
+    const unknown = error.replyCode === 'NOPROTO' || (error.replyCode === 'ERR' && /\bhello\b/i.test(error.message))
+    if (!unknown || this.protocol !== 3) return false
+    this.protocol = 2
+    return true
+  }
+}
+
+/** `socket.reconnectStrategy` as the connection understands it. */
+function delayOf(options: NodeRedisOptions): (failures: number, error: ClientError) => number | null {
+  const strategy = options.socket?.reconnectStrategy
+  if (strategy === false) return () => null
+  if (typeof strategy === 'number') return () => strategy
+  if (typeof strategy !== 'function') return backoff
+  return (failures, error) => {
+    try {
+      const delay = strategy(failures, error)
+      return typeof delay === 'number' ? delay : null
+    } catch {
+      return backoff(failures, error)
+    }
+  }
+}
+
+/** The password among the options. Where a text has a URL, `connection.ts` cuts the credentials out of it. */
+function secretsOf({ password, url = '' }: NodeRedisOptions): string[] {
+  const inUrl = URL.canParse(url) ? decodeURIComponent(new URL(url).password) : ''
+  return [password ?? '', inUrl].filter((secret) => secret !== '')
+}

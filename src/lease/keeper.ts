@@ -1,0 +1,146 @@
+/**
+ * Keeps what is held: renews leases, and says in time when one can't be counted on any more. One timer for all leases of a locksmith.
+ *
+ * ```text
+ * held ──renewal failed or unanswered──▶ unknown ──the server says gone, or the deadline──▶ lost
+ *   ◀──────────renewal succeeded────────────┘
+ * ```
+ */
+
+import { type LockStore, StoreFailure } from '../store/store.js'
+import type { Clock, Timer } from '../util/clock.js'
+import { DeadlineHeap } from '../util/deadline-heap.js'
+import type { Lease } from './lease.js'
+import { renewalDueMs, retryDelayMs } from './validity.js'
+
+/** A pushed grant is confirmed this soon: critical sections that are shorter never cost the extra request. */
+const CONFIRM_AFTER_MS = 50
+
+/** Leases that are due within this time of each other are renewed together. */
+const TOGETHER_MS = 10
+
+export class Keeper {
+  private readonly heap = new DeadlineHeap<Lease>()
+  private readonly byId = new Map<string, Lease>()
+  private timer: Timer | undefined
+  private timerDueMs = Number.POSITIVE_INFINITY
+
+  constructor(
+    private readonly store: LockStore,
+    private readonly clock: Clock,
+  ) {}
+
+  get leases(): Iterable<Lease> {
+    return this.byId.values()
+  }
+
+  has(id: string): boolean {
+    return this.byId.has(id)
+  }
+
+  /** Begins to keep a lease. */
+  keep(lease: Lease): void {
+    this.byId.set(lease.terms.id, lease)
+    this.schedule(lease, this.firstDueMs(lease))
+  }
+
+  /** Stops keeping it; harmless when it was not kept. */
+  drop(lease: Lease): void {
+    if (!this.byId.delete(lease.terms.id)) return
+    this.heap.remove(lease)
+    if (this.byId.size === 0) {
+      this.timer?.cancel()
+      this.timer = undefined
+      this.timerDueMs = Number.POSITIVE_INFINITY
+    }
+  }
+
+  /** The server is back, or messages were missed: whatever is uncertain is asked for now. */
+  recheck(): void {
+    for (const lease of this.byId.values()) {
+      if (lease.state === 'unknown') void this.renew(lease, lease.renewalTtlMs())
+    }
+  }
+
+  /** A hint that the lock may have been taken away: never believed, always asked. Asking for 1 ms changes nothing of a lease that stands. */
+  verify(id: string): void {
+    const lease = this.byId.get(id)
+    if (lease !== undefined) void this.renew(lease, 1)
+  }
+
+  /** A renewal that somebody else asked for succeeded. */
+  confirm(lease: Lease, validUntilMs: number, leaseMs: number): void {
+    lease.confirm(validUntilMs, leaseMs)
+    if (lease.isActive && this.byId.has(lease.terms.id)) this.schedule(lease, this.nextDueMs(lease))
+  }
+
+  private firstDueMs(lease: Lease): number {
+    const { autoExtend, ttlMs } = lease.terms
+    if (lease.pushed) return this.clock.now() + Math.min(CONFIRM_AFTER_MS, ttlMs / 4)
+    return autoExtend ? renewalDueMs(lease.deadlineMs, ttlMs) : lease.deadlineMs
+  }
+
+  private nextDueMs(lease: Lease): number {
+    const { autoExtend, ttlMs, maxHoldMs } = lease.terms
+    // Once the lease ends with the longest hold, no renewal can add anything.
+    const extendable = autoExtend && lease.deadlineMs + ttlMs / 3 < lease.grantedAtMs + maxHoldMs
+    return extendable ? renewalDueMs(lease.deadlineMs, ttlMs) : lease.deadlineMs
+  }
+
+  private schedule(lease: Lease, dueMs: number): void {
+    this.heap.set(lease, Math.min(dueMs, lease.deadlineMs))
+    this.arm()
+  }
+
+  private arm(): void {
+    const first = this.heap.first
+    if (first === undefined || first.dueMs >= this.timerDueMs) return
+    this.timer?.cancel()
+    this.timerDueMs = first.dueMs
+    this.timer = this.clock.after(first.dueMs - this.clock.now(), () => {
+      this.timer = undefined
+      this.timerDueMs = Number.POSITIVE_INFINITY
+      this.tick()
+    })
+  }
+
+  /** Bounded by the number of leases: each one that is due moves to a later time or leaves. */
+  private tick(): void {
+    const nowMs = this.clock.now()
+    for (let lease = this.heap.first; lease !== undefined && lease.dueMs <= nowMs + TOGETHER_MS; lease = this.heap.first) {
+      if (nowMs >= lease.deadlineMs || lease.state === 'lost') {
+        lease.checkDeadline()
+        this.drop(lease)
+      } else if (lease.dueMs >= lease.deadlineMs) {
+        // Due within the tolerance, but for its end: that comes at its own time.
+        break
+      } else {
+        this.heap.set(lease, lease.deadlineMs)
+        void this.renew(lease, lease.renewalTtlMs())
+      }
+    }
+    this.arm()
+  }
+
+  private async renew(lease: Lease, ttlMs: number): Promise<void> {
+    if (lease.renewing || !lease.isActive) return
+    lease.renewing = true
+    try {
+      const reply = await this.store.renew(lease.terms.name, lease.terms.id, ttlMs)
+      if (reply.status === 'lost') lease.lose('the server no longer has it')
+      else this.confirm(lease, reply.validUntilMs, ttlMs)
+      if (lease.state === 'lost') this.drop(lease)
+    } catch (error) {
+      this.failed(lease, error instanceof Error ? error : new StoreFailure('unreachable', String(error)))
+    } finally {
+      lease.renewing = false
+    }
+  }
+
+  private failed(lease: Lease, error: Error): void {
+    if (!lease.isActive) return
+    lease.doubt(error)
+    if (lease.state === 'lost') this.drop(lease)
+    else if (this.byId.has(lease.terms.id)) this.schedule(lease, this.clock.now() + retryDelayMs(lease.remainingMs))
+  }
+}

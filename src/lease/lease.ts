@@ -1,0 +1,143 @@
+/** One granted claim: what we may believe of it at each moment. Time turns into loss here, and nowhere else. */
+
+import { LockLostError } from '../errors.js'
+import { isObserved, publish } from '../events.js'
+import type { Grant } from '../store/store.js'
+import type { Clock } from '../util/clock.js'
+import type { HeapEntry } from '../util/deadline-heap.js'
+import { deadlineMs } from './validity.js'
+
+/** `unknown`: a renewal failed and the deadline has not come; the lock is still ours for `remainingMs`. */
+export type LeaseState = 'held' | 'unknown' | 'lost' | 'released'
+
+/** What the claimant asked for, as far as keeping is concerned. */
+export interface LeaseTerms {
+  readonly name: string
+  readonly id: string
+  readonly ttlMs: number
+  readonly autoExtend: boolean
+  /** No renewal makes the lease last longer than this after the grant; Infinity: no limit. */
+  readonly maxHoldMs: number
+  /** A release lets the name go no sooner than this after the grant. */
+  readonly minHoldMs: number
+}
+
+export class Lease implements HeapEntry {
+  dueMs = 0
+  heapIndex = -1
+  /** A renewal is under way. */
+  renewing = false
+  /** The moment from which the lock is not certainly ours any more. */
+  deadlineMs: number
+  readonly fencingToken: number
+  readonly grantedAtMs: number
+  private current: LeaseState = 'held'
+  private confirmed = false
+  private controller: AbortController | undefined
+  private loss: LockLostError | undefined
+
+  constructor(
+    readonly terms: LeaseTerms,
+    grant: Grant,
+    /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
+    readonly pushed: boolean,
+    /** A request for this claim was never answered and may reach the server yet. */
+    readonly stray: boolean,
+    private readonly clock: Clock,
+  ) {
+    this.fencingToken = grant.fencingToken
+    this.grantedAtMs = clock.now()
+    this.deadlineMs = deadlineMs(grant.validUntilMs, terms.ttlMs)
+  }
+
+  get state(): LeaseState {
+    this.checkDeadline()
+    return this.current
+  }
+
+  /** Made when it is first asked for: most locks are released without. */
+  get signal(): AbortSignal {
+    this.checkDeadline()
+    this.controller ??= new AbortController()
+    if (this.loss !== undefined && !this.controller.signal.aborted) this.controller.abort(this.loss)
+    return this.controller.signal
+  }
+
+  get remainingMs(): number {
+    const { state } = this
+    return state === 'held' || state === 'unknown' ? this.deadlineMs - this.clock.now() : 0
+  }
+
+  /** Why the lock was lost, if it was. */
+  get lossError(): LockLostError | undefined {
+    this.checkDeadline()
+    return this.loss
+  }
+
+  get isActive(): boolean {
+    return this.current === 'held' || this.current === 'unknown'
+  }
+
+  /** What a renewal that is sent now should ask for. 1 ms changes nothing of a lease that stands, and tells whether it does. */
+  renewalTtlMs(): number {
+    const { ttlMs, autoExtend, maxHoldMs } = this.terms
+    const heldMs = this.clock.now() - this.grantedAtMs
+    if (!autoExtend) return this.pushed && !this.confirmed ? Math.max(1, Math.floor(ttlMs - heldMs)) : 1
+    return Math.max(1, Math.floor(Math.min(ttlMs, maxHoldMs - heldMs)))
+  }
+
+  /** The server confirmed the lease. It never shortens one, so an answer that was overtaken changes nothing. */
+  confirm(validUntilMs: number, leaseMs: number): void {
+    if (!this.isActive) return
+    this.deadlineMs = Math.max(this.deadlineMs, deadlineMs(validUntilMs, leaseMs))
+    this.confirmed ||= leaseMs > 1
+    if (this.current === 'unknown') {
+      this.current = 'held'
+      publish('halocksmith:held', this.message())
+    }
+  }
+
+  /** A renewal failed or was not answered. */
+  doubt(error: Error): void {
+    this.checkDeadline()
+    if (this.current !== 'held') return
+    this.current = 'unknown'
+    if (isObserved('halocksmith:unknown')) publish('halocksmith:unknown', { ...this.message(), error })
+  }
+
+  /** The lock is not ours any more; tells the signal. */
+  lose(reason: string, cause?: unknown): void {
+    if (this.current === 'lost' || this.current === 'released') return
+    this.setLost(reason, cause)
+  }
+
+  /** The holder gives the lock up: from now on time changes nothing. */
+  markReleased(): void {
+    this.current = 'released'
+  }
+
+  /** The release found that the lock had been lost while it was held. */
+  foundLost(reason: string): void {
+    if (this.current !== 'lost') this.setLost(reason)
+  }
+
+  /** A process that was stopped, or an event loop that stood still, learns of its loss by looking. */
+  checkDeadline(): void {
+    if (this.isActive && this.clock.now() >= this.deadlineMs) {
+      const cause = this.current === 'unknown' ? ', and no renewal got through' : ''
+      this.setLost(`its lease of ${this.terms.ttlMs} ms has ended${cause}`)
+    }
+  }
+
+  private setLost(reason: string, cause?: unknown): void {
+    this.current = 'lost'
+    const { name } = this.terms
+    this.loss = new LockLostError(`the lock ${JSON.stringify(name)} was lost: ${reason}`, { key: name, cause })
+    this.controller?.abort(this.loss)
+    if (isObserved('halocksmith:lost')) publish('halocksmith:lost', { ...this.message(), error: this.loss })
+  }
+
+  private message() {
+    return { name: this.terms.name, id: this.terms.id, fencingToken: this.fencingToken }
+  }
+}

@@ -1,0 +1,217 @@
+/** Where claims are made and held: ties the waiting room (how one waits) to the keeper (how one keeps) for one locksmith. */
+
+import { randomBytes } from 'node:crypto'
+import type { Patience } from '../acquire/pending-claim.js'
+import { WaitingRoom } from '../acquire/waiting-room.js'
+import { LockClosedError, LockLostError, LockTimeoutError, LockUnavailableError } from '../errors.js'
+import { isObserved, publish } from '../events.js'
+import { Keeper } from '../lease/keeper.js'
+import { Lease, type LeaseTerms } from '../lease/lease.js'
+import { type AcquireOptions, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
+import type { Grant, LockStore, SessionListener } from '../store/store.js'
+import type { Clock } from '../util/clock.js'
+import { dropWhenForgotten } from './forgotten.js'
+import { type HeldLock, SingleHeldLock } from './held-lock.js'
+import { type Claimant, claimantInfo } from './lock-info.js'
+import { acquisitionOrder, MultiHeldLock } from './multi-held-lock.js'
+import type { ClaimRunner, CriticalSection, Shape } from './recipe.js'
+import { parseSerialized } from './serialized.js'
+
+/** With the server away, closing waits this long for what is being given back. */
+const CLOSE_PATIENCE_MS = 2_000
+
+export class Claims implements ClaimRunner {
+  /** Unguessable, 128 bits: whoever knows it could speak for the claims made here. */
+  private readonly session = randomBytes(16).toString('base64url')
+  private readonly keeper: Keeper
+  private readonly room: WaitingRoom
+  private readonly plainInfo: string
+  private listening: Promise<void> | undefined
+  private isListening = false
+  private leave: (() => Promise<void>) | undefined
+  private closed = false
+
+  constructor(
+    private readonly store: LockStore,
+    private readonly clock: Clock,
+    private readonly defaults: ResolvedAcquireOptions,
+    private readonly claimant: Claimant,
+  ) {
+    this.plainInfo = claimantInfo(claimant)
+    this.keeper = new Keeper(store, clock)
+    this.room = new WaitingRoom(store, this.session, clock, () => this.whenListening())
+  }
+
+  async acquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
+    const resolved = resolveAcquireOptions(options, this.defaults)
+    const lock = await this.claim(names, shape, resolved)
+    if (lock !== null) return lock
+    const key = names.join(', ')
+    throw new LockTimeoutError(`the lock ${JSON.stringify(key)} was busy for ${resolved.waitMs} ms`, { key })
+  }
+
+  async tryAcquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null> {
+    return this.claim(names, shape, { ...resolveAcquireOptions(options, this.defaults), waitMs: 0 })
+  }
+
+  async using<T>(names: readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T> {
+    const lock = await this.acquire(names, shape, options)
+    let result: T
+    try {
+      result = await fn(lock)
+    } catch (error) {
+      attach(error, await releaseProblem(lock))
+      throw error
+    }
+    const problem = await releaseProblem(lock)
+    if (problem !== undefined) publish('halocksmith:warning', { name: lock.name, code: problem.code, message: problem.message })
+    return result
+  }
+
+  /** Takes over a lock from its serialized form. */
+  async restore(text: string): Promise<HeldLock> {
+    if (this.closed) throw new LockClosedError('the locksmith was closed')
+    const parts = parseSerialized(text)
+    const locks: HeldLock[] = []
+    for (const { name, id, ttlMs, autoExtend, fencingToken } of parts) {
+      const reply = await this.store.renew(name, id, ttlMs).catch(error => {
+        throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be restored: ${error.message}`, { key: name, cause: error })
+      })
+      if (reply.status === 'lost') throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
+      const terms = { name, id, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+      locks.push(this.hold(terms, { fencingToken, validUntilMs: reply.validUntilMs }, false, false))
+    }
+    return locks.length === 1 ? (locks[0] as HeldLock) : new MultiHeldLock(locks)
+  }
+
+  /** Rejects who waits, releases what is held, and resolves when that is done or the server does not answer. */
+  async close(): Promise<void> {
+    this.closed = true
+    const held = Array.from(this.keeper.leases, lease => new SingleHeldLock(lease, this.holding).release())
+    const done = Promise.allSettled([this.room.close(), ...held])
+    let timer: { cancel(): void } | undefined
+    const patience = new Promise<void>(resolve => {
+      timer = this.clock.after(CLOSE_PATIENCE_MS, resolve)
+    })
+    await Promise.race([done, patience])
+    timer?.cancel()
+    await this.leave?.()
+  }
+
+  private get holding() {
+    return { store: this.store, clock: this.clock, keeper: this.keeper }
+  }
+
+  private claim(names: readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
+    const [name, ...others] = names
+    return others.length === 0 ? this.claimOne(name as string, shape, options, options) : this.claimAll(names, shape, options)
+  }
+
+  private async claimOne(name: string, shape: Shape, options: ResolvedAcquireOptions, patience: Patience): Promise<HeldLock | null> {
+    const startedAtMs = this.clock.now()
+    const { ttlMs, priority, autoExtend, maxHoldMs, minHoldMs, metadata } = options
+    const { mode, permits, limit } = shape
+    const info = metadata === undefined ? this.plainInfo : claimantInfo(this.claimant, metadata)
+    const leaseMs = Math.min(ttlMs, maxHoldMs)
+    const granted = await this.room.enter({ name, mode, permits, limit, ttlMs: leaseMs, priority, info }, patience)
+    if (granted === null) return null
+    const { id, grant, pushed, stray } = granted
+    if (isObserved('halocksmith:granted')) {
+      publish('halocksmith:granted', { name, id, fencingToken: grant.fencingToken, waitedMs: this.clock.now() - startedAtMs })
+    }
+    const lock = this.hold({ name, id, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs }, grant, pushed, stray)
+    if (!this.closed) return lock
+    // Granted while the locksmith was being closed.
+    await lock.release()
+    throw new LockClosedError(`the locksmith was closed; ${JSON.stringify(name)} was not acquired`, { key: name })
+  }
+
+  /** One after the other, in one order everywhere; what was acquired is given back when a later one can't be had. */
+  private async claimAll(names: readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
+    const untilMs = this.clock.now() + options.waitMs
+    const locks: HeldLock[] = []
+    const giveBack = () => Promise.allSettled(locks.map(lock => lock.release()))
+    try {
+      for (const name of acquisitionOrder(names)) {
+        const waitMs = Math.max(0, Math.ceil(untilMs - this.clock.now()))
+        const lock = await this.claimOne(name, shape, options, { waitMs: options.waitMs === 0 ? 0 : waitMs, signal: options.signal })
+        if (lock === null) {
+          await giveBack()
+          return null
+        }
+        locks.push(lock)
+      }
+    } catch (error) {
+      await giveBack()
+      throw error
+    }
+    return locks.length === 1 ? (locks[0] as HeldLock) : new MultiHeldLock(locks)
+  }
+
+  private hold(terms: LeaseTerms, grant: Grant, pushed: boolean, stray: boolean): SingleHeldLock {
+    const lease = new Lease(terms, grant, pushed, stray, this.clock)
+    this.keeper.keep(lease)
+    const lock = new SingleHeldLock(lease, this.holding)
+    dropWhenForgotten(lock, lease, this.keeper)
+    return lock
+  }
+
+  /** Undefined once this session hears what is meant for it: the common case costs nothing. */
+  private whenListening(): Promise<void> | undefined {
+    if (this.isListening) return undefined
+    this.listening ??= this.store.listen(this.session, this.listener()).then(
+      leave => {
+        this.leave = leave
+        this.isListening = true
+      },
+      error => {
+        this.listening = undefined
+        throw error
+      },
+    )
+    return this.listening
+  }
+
+  private listener(): SessionListener {
+    return {
+      granted: (id, grant) => {
+        // A message that came twice is no news of a lock that is held.
+        if (!this.keeper.has(id)) this.room.onGranted(id, grant)
+      },
+      changed: id => {
+        this.room.onChanged(id)
+        this.keeper.verify(id)
+      },
+      restored: () => {
+        this.room.onRestored()
+        this.keeper.recheck()
+      },
+      disconnected: error => this.room.onDisconnected(error),
+      warning: (code, message) => {
+        publish('halocksmith:warning', { name: '', code, message })
+        process.emitWarning(message, { type: 'HalocksmithWarning', code: `HALOCKSMITH_${code}` })
+      },
+    }
+  }
+}
+
+/** Releases, and says what was wrong with that; never throws. */
+async function releaseProblem(lock: HeldLock): Promise<LockLostError | LockUnavailableError | undefined> {
+  try {
+    const outcome = await lock.release()
+    // Who released it inside the critical section has had the answer.
+    if (outcome.released || outcome.reason === 'already released') return undefined
+    const message = `the lock ${JSON.stringify(lock.name)} had been lost when it was released`
+    return new LockLostError(message, { key: lock.name, cause: lock.signal.reason })
+  } catch (error) {
+    if (error instanceof LockUnavailableError) return error
+    return new LockUnavailableError(`the lock ${JSON.stringify(lock.name)} could not be released`, { key: lock.name, cause: error })
+  }
+}
+
+/** The caller's error stays what it is; the release's problem is put beside it where it takes one. */
+function attach(error: unknown, problem: Error | undefined): void {
+  if (problem === undefined || typeof error !== 'object' || error === null || !Object.isExtensible(error)) return
+  Object.defineProperty(error, 'releaseError', { value: problem, configurable: true, writable: true })
+}
+

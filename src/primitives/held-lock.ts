@@ -1,0 +1,194 @@
+/** What a successful acquire returns. The lease behind it does the work; this is what a caller may touch. */
+
+import { LockLostError, LockUnavailableError } from '../errors.js'
+import { publish } from '../events.js'
+import type { Keeper } from '../lease/keeper.js'
+import type { Lease, LeaseState } from '../lease/lease.js'
+import { letGo } from '../lease/let-go.js'
+import { checkTtlMs } from '../options.js'
+import { type LockStore, StoreFailure } from '../store/store.js'
+import type { Clock } from '../util/clock.js'
+import { serializeLock } from './serialized.js'
+
+/** The answer of a release. `lost`: the lock was not, or not certainly, ours any more. */
+export interface ReleaseOutcome {
+  released: boolean
+  reason?: 'lost' | 'already released'
+}
+
+/** A lock that is held, until it is released or lost. */
+export interface HeldLock extends AsyncDisposable {
+  readonly name: string
+  readonly names: readonly string[]
+  /** Larger than that of every earlier holder of the name: pass it to what you write to, and let that refuse smaller ones. */
+  readonly fencingToken: number
+  /** Aborts with a {@link LockLostError} when the lock is, or may be about to be, no longer ours: before another can hold it. */
+  readonly signal: AbortSignal
+  /** `unknown`: a renewal failed, but the lock is still ours for `remainingMs`. */
+  readonly state: LeaseState
+  /** What is certainly left of the lease, in ms by the monotonic clock; 0 when lost or released. */
+  readonly remainingMs: number
+  /** Throws a {@link LockLostError} if the lock is lost or was released. Looks at the clock, not only at what was heard. */
+  assertHeld(): void
+  /**
+   * Makes the lease last `ttlMs` from now (default: the lock's own); it never becomes shorter.
+   *
+   * @throws LockLostError the lock was lost or released; nothing is re-created
+   * @throws LockUnavailableError the server did not answer; the lock is still held for `remainingMs`
+   */
+  extend(ttlMs?: number): Promise<void>
+  /**
+   * Lets the next waiter in. Never throws for a lost lock: the answer says so. With the server away it tries for 5 seconds, then
+   * answers `lost` and goes on in the background until the lease has ended.
+   *
+   * @throws LockUnavailableError the server refused
+   */
+  release(): Promise<ReleaseOutcome>
+  /** Text from which another process can take the lock over, see {@link Locksmith.restore}. Treat it as a secret: it is the lock. */
+  serialize(): string
+}
+
+/** With the server away, a release is waited for this long. */
+const RELEASE_PATIENCE_MS = 5_000
+
+/** What held locks of one locksmith share. */
+export interface Holding {
+  readonly store: LockStore
+  readonly clock: Clock
+  readonly keeper: Keeper
+}
+
+export class SingleHeldLock implements HeldLock {
+  private releasing: Promise<ReleaseOutcome> | undefined
+  private lostReleased = false
+
+  constructor(
+    private readonly lease: Lease,
+    private readonly holding: Holding,
+  ) {}
+
+  get name(): string {
+    return this.lease.terms.name
+  }
+
+  get names(): readonly string[] {
+    return [this.lease.terms.name]
+  }
+
+  get fencingToken(): number {
+    return this.lease.fencingToken
+  }
+
+  get signal(): AbortSignal {
+    return this.lease.signal
+  }
+
+  get state(): LeaseState {
+    return this.lease.state
+  }
+
+  get remainingMs(): number {
+    return Math.max(0, this.lease.remainingMs)
+  }
+
+  assertHeld(): void {
+    const { state } = this.lease
+    if (state === 'held' || state === 'unknown') return
+    throw this.lease.lossError ?? this.notHeld()
+  }
+
+  async extend(ttlMs: number = this.lease.terms.ttlMs): Promise<void> {
+    checkTtlMs(ttlMs)
+    this.assertHeld()
+    const { name, id } = this.lease.terms
+    try {
+      const reply = await this.holding.store.renew(name, id, ttlMs)
+      if (reply.status === 'lost') this.lease.lose('the server no longer has it')
+      else this.holding.keeper.confirm(this.lease, reply.validUntilMs, ttlMs)
+    } catch (error) {
+      this.assertHeld()
+      throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be extended: ${text(error)}`, { key: name, cause: error })
+    }
+    this.assertHeld()
+  }
+
+  release(): Promise<ReleaseOutcome> {
+    // Together: one release, one answer. Afterwards: it has been released already, or it was lost and stays so.
+    if (this.releasing !== undefined) return this.releasing
+    const { state } = this.lease
+    if (state === 'released') return Promise.resolve({ released: false, reason: 'already released' })
+    if (state === 'lost') return this.releaseLost()
+    this.releasing = this.releaseHeld().finally(() => {
+      this.releasing = undefined
+    })
+    return this.releasing
+  }
+
+  serialize(): string {
+    this.assertHeld()
+    return serializeLock(this.lease.terms, this.fencingToken)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release()
+  }
+
+  private async releaseHeld(): Promise<ReleaseOutcome> {
+    const { lease } = this
+    const { store, clock, keeper } = this.holding
+    const { name, id, minHoldMs } = lease.terms
+    keeper.drop(lease)
+    lease.markReleased()
+    const keepMs = Math.max(0, Math.ceil(lease.grantedAtMs + minHoldMs - clock.now()))
+    const task = letGo(store, clock, name, id, lease.deadlineMs, { keepMs })
+    // A request of this claim that was never answered may come later: it must find the door closed.
+    if (lease.stray && keepMs === 0) void letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }).catch(() => undefined)
+    const outcome = await this.patiently(task)
+    // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
+    const released = outcome.status === 'released' || (outcome.status === 'absent' && outcome.uncertain && clock.now() < lease.deadlineMs)
+    publish('halocksmith:released', { name, id, fencingToken: lease.fencingToken, released })
+    if (released) return { released }
+    lease.foundLost(outcome.status === 'absent' ? 'the server no longer had it at its release' : 'the server did not answer at its release')
+    return { released, reason: 'lost' }
+  }
+
+  /** The lease may still stand on the server for its safety margin: others need not wait for that, and the caller not for us. */
+  private releaseLost(): Promise<ReleaseOutcome> {
+    const { store, clock, keeper } = this.holding
+    const { name, id } = this.lease.terms
+    keeper.drop(this.lease)
+    if (!this.lostReleased) {
+      this.lostReleased = true
+      void letGo(store, clock, name, id, clock.now() + RELEASE_PATIENCE_MS).catch(() => undefined)
+    }
+    return Promise.resolve({ released: false, reason: 'lost' })
+  }
+
+  private async patiently(task: ReturnType<typeof letGo>): ReturnType<typeof letGo> {
+    const { clock } = this.holding
+    let timer: { cancel(): void } | undefined
+    const patience = new Promise<Awaited<typeof task>>(resolve => {
+      timer = clock.after(RELEASE_PATIENCE_MS, () => resolve({ status: 'unanswered', uncertain: true }))
+    })
+    // It may fail long after we stopped looking.
+    task.catch(() => undefined)
+    try {
+      return await Promise.race([task, patience])
+    } catch (error) {
+      const { name } = this.lease.terms
+      const message = `the lock ${JSON.stringify(name)} could not be released, it ends with its lease: ${text(error)}`
+      throw new LockUnavailableError(message, { key: name, cause: error })
+    } finally {
+      timer?.cancel()
+    }
+  }
+
+  private notHeld(): LockLostError {
+    const { name } = this
+    return new LockLostError(`the lock ${JSON.stringify(name)} was released`, { key: name })
+  }
+}
+
+function text(error: unknown): string {
+  return error instanceof StoreFailure ? error.message : String(error)
+}

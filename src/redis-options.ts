@@ -1,0 +1,79 @@
+/** Where to connect: turns addresses, URLs and the options of old clients into what node-redis' `createClient` takes. A leaf. */
+
+import { LockOptionError } from './errors.js'
+import { checkObject, checkWhole, type NodeAddress } from './options.js'
+
+/** Options for `createClient`, and where they lead, without credentials, for messages. */
+export interface RedisTarget {
+  readonly options: Record<string, unknown>
+  readonly describe: string
+}
+
+const DEFAULT_HOST = '127.0.0.1'
+const DEFAULT_PORT = 6379
+
+/** One node and options that go to the client as they are. Options of the node win. */
+export function targetOfNode(node: NodeAddress, redis: Readonly<Record<string, unknown>> = {}): RedisTarget {
+  if (typeof node === 'string' && /^rediss?:\/\//.test(node)) return targetOfUrl(node, redis)
+  const { host, port, ...rest } = parseNode(node)
+  const { socket, ...options } = modernOptions({ ...redis, ...rest })
+  return { options: { ...options, socket: { ...(socket as object | undefined), host, port } }, describe: address(host, port) }
+}
+
+export function targetOfUrl(url: unknown, redis: Readonly<Record<string, unknown>> = {}): RedisTarget {
+  const plain = typeof url === 'string' && /^rediss?:\/\//.test(url) && URL.canParse(url) ? new URL(url) : undefined
+  // The text may hold a password, so that it is not shown.
+  if (plain === undefined) throw new LockOptionError('url', typeof url, 'must be a URL such as redis://user:password@host:6379/0')
+  return { options: { ...modernOptions(redis), url }, describe: address(plain.hostname || DEFAULT_HOST, Number(plain.port || DEFAULT_PORT)) }
+}
+
+/**
+ * The single node of a list. Several nodes need an engine that knows their topology.
+ *
+ * @throws LockOptionError for an empty list or several nodes
+ */
+export function singleNode(nodes: unknown): NodeAddress {
+  if (!Array.isArray(nodes)) throw new LockOptionError('nodes', nodes, 'must be an array of addresses')
+  if (nodes.length === 0) throw new LockOptionError('nodes', nodes, 'must name at least one node')
+  if (nodes.length > 1) {
+    throw new LockOptionError('nodes', nodes, 'must name one node: this version locks on a single server, not yet on several')
+  }
+  return nodes[0] as NodeAddress
+}
+
+function parseNode(node: unknown): { host: string; port: number; [option: string]: unknown } {
+  if (typeof node === 'number') return { host: DEFAULT_HOST, port: checkPort(node) }
+  if (typeof node === 'string') return parseAddress(node)
+  checkObject('node', node)
+  const { host = DEFAULT_HOST, port = DEFAULT_PORT, ...rest } = node
+  if (typeof host !== 'string' || host === '') throw new LockOptionError('node.host', host, 'must be a host name or an address')
+  return { host, port: checkPort(typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port), ...rest }
+}
+
+/** `host:port`, `host`, `:port`, `[ipv6]:port`, a bare IPv6 address, or a port as text. */
+function parseAddress(text: string): { host: string; port: number } {
+  if (/^\d+$/.test(text)) return { host: DEFAULT_HOST, port: checkPort(Number(text)) }
+  const bare = /^[^[\]:\s]+$|^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) ? text : undefined
+  if (bare !== undefined) return { host: bare, port: DEFAULT_PORT }
+  const found = /^(?:\[([0-9a-f:.]+)\]|([^[\]:\s]*))(?::(\d+))?$/i.exec(text)
+  if (found === null) throw new LockOptionError('node', text, "must be 'host:port', 'host', a port or { host, port }")
+  return { host: found[1] || found[2] || DEFAULT_HOST, port: found[3] === undefined ? DEFAULT_PORT : checkPort(Number(found[3])) }
+}
+
+function checkPort(port: unknown): number {
+  return checkWhole('port', port, 1, 65_535)
+}
+
+/** Options that old clients had by other names. */
+function modernOptions(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { auth_pass, db, password = auth_pass, database = db, ...rest } = given
+  return {
+    ...rest,
+    ...(password !== undefined && password !== null && { password: String(password) }),
+    ...(database !== undefined && { database: checkWhole('db', database, 0, 2 ** 31 - 1) }),
+  }
+}
+
+function address(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,99 @@
+/** Where a locksmith gets its store from: an address, a client of the caller's, or a store. */
+
+import { toRedisClient } from './clients/detect.js'
+import { createOwnedClient } from './clients/owned.js'
+import { LockOptionError } from './errors.js'
+import {
+  ACQUIRE_DEFAULTS,
+  checkObject,
+  checkPrefix,
+  checkTtlMs,
+  checkWaitMs,
+  DEFAULT_PREFIX,
+  type NodeAddress,
+  type ResolvedAcquireOptions,
+  refuseReplicas,
+  refuseUnknown,
+} from './options.js'
+import { type RedisTarget, singleNode, targetOfNode, targetOfUrl } from './redis-options.js'
+import { RedisStore } from './store/redis/redis-store.js'
+import type { LockStore } from './store/store.js'
+
+export interface LocksmithOptions {
+  /** `redis://user:password@host:port/db`, or `rediss://` for TLS. At most one of `url`, `nodes`, `client` and `store`; none: 127.0.0.1:6379. */
+  url?: string | undefined
+  /** The server's address. */
+  nodes?: NodeAddress[] | undefined
+  /** A client that the caller made, of any supported library. It is used, and never closed. */
+  client?: unknown
+  /** An engine, such as a MemoryStore. It is used, and never closed. */
+  store?: LockStore | undefined
+  /** What every key and channel begins with. Default `__halocksmith:`. */
+  prefix?: string | undefined
+  /** The default lease, in ms: 30,000. */
+  ttlMs?: number | undefined
+  /** The default wait, in ms: Infinity. */
+  waitMs?: number | undefined
+  /** Options for node-redis' `createClient`: tls, username, password, socket, … */
+  redis?: object | undefined
+  /** Confirmation of grants by replicas: 0, the only value for a single server. */
+  minReplicas?: number | undefined
+  /** A label for this program, shown to people who look at who holds and who waits; host and process id are added. */
+  name?: string | undefined
+}
+
+const KNOWN = new Set(['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'])
+const SOURCES = ['url', 'nodes', 'client', 'store'] as const
+
+export interface Setup {
+  readonly store: LockStore
+  /** Whether the store, with its connection, was made here and is to be closed. */
+  readonly ownsStore: boolean
+  readonly defaults: ResolvedAcquireOptions
+  readonly label: string | undefined
+}
+
+export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
+  checkObject('options', options)
+  refuseUnknown(options, KNOWN, 'a locksmith')
+  refuseReplicas(options)
+  const given = SOURCES.filter(source => options[source] !== undefined)
+  if (given.length > 1) throw new LockOptionError(given[1] as string, 'both', `can't be given together with ${given[0]}: choose one`)
+  const { ttlMs, waitMs, name } = options
+  if (name !== undefined && (typeof name !== 'string' || name.length > 256)) {
+    throw new LockOptionError('name', name, 'must be a string of at most 256 characters')
+  }
+  const defaults = Object.freeze({
+    ...ACQUIRE_DEFAULTS,
+    ...(ttlMs !== undefined && { ttlMs: checkTtlMs(ttlMs) }),
+    ...(waitMs !== undefined && { waitMs: checkWaitMs(waitMs) }),
+  })
+  const prefix = checkPrefix(options.prefix ?? DEFAULT_PREFIX)
+  const { store } = options
+  if (store === undefined) return { store: new RedisStore({ client: clientFor(options), prefix }), ownsStore: true, defaults, label: name }
+  return { store: checkStore(store as LockStore, options), ownsStore: false, defaults, label: name }
+}
+
+function clientFor(options: LocksmithOptions) {
+  if (options.client !== undefined) {
+    if (options.redis !== undefined) throw new LockOptionError('redis', options.redis, 'has no effect on a client that was made already')
+    return toRedisClient(options.client)
+  }
+  return createOwnedClient(target(options))
+}
+
+function target({ url, nodes, redis = {} }: LocksmithOptions): RedisTarget {
+  checkObject('redis', redis)
+  if (url !== undefined) return targetOfUrl(url, redis)
+  return targetOfNode(nodes === undefined ? {} : singleNode(nodes), redis)
+}
+
+function checkStore(store: LockStore, { prefix, redis }: LocksmithOptions): LockStore {
+  if (prefix !== undefined) throw new LockOptionError('prefix', prefix, 'has no effect on a store that was made already')
+  if (redis !== undefined) throw new LockOptionError('redis', redis, 'has no effect on a store that was made already')
+  checkObject('store', store)
+  for (const method of ['listen', 'acquire', 'renew', 'release', 'query', 'forceRelease'] as const) {
+    if (typeof store[method] !== 'function') throw new LockOptionError('store', store, `must be a LockStore: it has no ${method}()`)
+  }
+  return store
+}

@@ -1,0 +1,269 @@
+/**
+ * The conversation with one server: operations made in the same turn of the event loop travel as one script call, every request is
+ * answered or fails within a bound, and the server's clock is bounded from each answer.
+ */
+
+import type { RedisClient } from '../../clients/client.js'
+import { ClientError } from '../../clients/client.js'
+import type { Clock, Timer } from '../../util/clock.js'
+import { StoreFailure } from '../store.js'
+import { type Answer, integer, serverFailure } from './replies.js'
+import { batch } from './scripts.generated.js'
+
+/** A request that is not answered in this time has failed; whether it was carried out is then unknown. */
+export const REQUEST_TIMEOUT_MS = 2_000
+
+/** More operations than this do not travel in one call, so that no call keeps the server from others for long. */
+const BATCH_LIMIT = 128
+
+/** When so many requests in a row went unanswered, the connection is given up for a new one. */
+const SILENCES = 2
+
+/** A timer that fires this late shows that the event loop stood still: replies may be waiting to be read. */
+const STALL_MS = 20
+
+/** One operation of the script, and whoever waits for its answer. */
+interface Operation {
+  readonly key: string
+  readonly text: string
+  readonly madeAtMs: number
+  resolve(answer: Answer): void
+  reject(failure: StoreFailure): void
+}
+
+/** Operations that were sent in one call. */
+interface Batch {
+  readonly operations: readonly Operation[]
+  readonly sentAtMs: number
+}
+
+export class Exchange {
+  /** Sent before the last answer, and the server's time in it: no answer yet, no bound. */
+  private lastSentAtMs = Number.NaN
+  private lastServerNowMs = Number.NaN
+  private pending: Operation[] = []
+  private readonly inFlight = new Set<Batch>()
+  private flushing = false
+  private timer: Timer | undefined
+  /** Requests that are no operations: subscriptions and plain commands. */
+  private others = 0
+  private upWaiters: { resolve(): void; reject(error: Error): void }[] = []
+  private keepsAlive = false
+  /** How often requests have gone unanswered since the last answer. */
+  private silences = 0
+  private lastProblem: Error | undefined
+  private readonly unwatch: () => void
+
+  constructor(
+    private readonly client: RedisClient,
+    private readonly clock: Clock,
+    /** What every call carries behind its operations: inbox prefix, claim window, waiter life. */
+    private readonly settings: readonly string[],
+  ) {
+    this.unwatch = client.watch({
+      up: () => this.onUp(),
+      down: error => this.onDown(error),
+    })
+  }
+
+  get hasAnswered(): boolean {
+    return !Number.isNaN(this.lastSentAtMs)
+  }
+
+  /** Sends one operation, together with all others of this turn. */
+  send(key: string, text: string): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.pending.push({ key, text, madeAtMs: this.clock.now(), resolve, reject })
+      this.armTimer()
+      this.updateKeepAlive()
+      if (this.flushing) return
+      this.flushing = true
+      // After every microtask that is due now: whatever those ask for goes along. No turn of the event loop passes.
+      process.nextTick(() => this.flush())
+    })
+  }
+
+  /**
+   * The moment of this process's clock which is certainly not later than `serverMs` on the server's: the server's time is at most its
+   * last answer's plus all that has passed since before that request was sent. NaN before the first answer.
+   */
+  notLaterThan(serverMs: number): number {
+    return this.lastSentAtMs + (serverMs - this.lastServerNowMs)
+  }
+
+  /** Sends a plain command, under the same limit as everything else. */
+  command(args: readonly string[]): Promise<unknown> {
+    return this.bounded(() => this.client.command(args), String(args[0]))
+  }
+
+  /** Makes a request that is no operation as soon as there is a connection, bounds it, and keeps the process alive until it settles. */
+  async bounded<T>(request: () => Promise<T>, what: string): Promise<T> {
+    let timer: Timer | undefined
+    const timeout = new Promise<never>((_, reject) => {
+      const failure = new StoreFailure('unreachable', `${what}: no answer within ${REQUEST_TIMEOUT_MS} ms`)
+      timer = this.clock.after(REQUEST_TIMEOUT_MS, () => reject(failure))
+    })
+    this.others += 1
+    this.updateKeepAlive()
+    try {
+      return await Promise.race([this.whenUp().then(request), timeout])
+    } catch (error) {
+      throw this.failureOf(error)
+    } finally {
+      timer?.cancel()
+      this.others -= 1
+      this.updateKeepAlive()
+    }
+  }
+
+  private whenUp(): Promise<void> {
+    if (this.client.isUp) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.upWaiters.push({ resolve, reject })
+      this.client.connect()
+    })
+  }
+
+  /** Fails whatever is under way. */
+  close(): void {
+    this.unwatch()
+    this.timer?.cancel()
+    const failure = new StoreFailure('refused', 'the store was closed')
+    for (const waiter of this.upWaiters.splice(0)) waiter.reject(failure)
+    this.fail(this.pending.splice(0), failure)
+    for (const sent of this.inFlight) this.settle(sent, failure)
+    this.updateKeepAlive()
+  }
+
+  /** A request under way keeps the process alive until it is answered or given up; a lock that is held or waited for does not. */
+  private updateKeepAlive(): void {
+    const underWay = this.pending.length + this.inFlight.size + this.others > 0
+    if (underWay === this.keepsAlive) return
+    this.keepsAlive = underWay
+    this.client.keepProcessAlive(underWay)
+  }
+
+  private flush(): void {
+    this.flushing = false
+    if (this.pending.length === 0) return
+    if (!this.client.isUp) {
+      // `up` brings us here again; `down` or the timer ends the wait.
+      this.client.connect()
+      return
+    }
+    while (this.pending.length > 0) {
+      const operations = this.pending.length <= BATCH_LIMIT ? this.pending : this.pending.slice(0, BATCH_LIMIT)
+      this.pending = this.pending.length <= BATCH_LIMIT ? [] : this.pending.slice(BATCH_LIMIT)
+      void this.dispatch(operations)
+    }
+  }
+
+  private async dispatch(operations: readonly Operation[]): Promise<void> {
+    const sent: Batch = { operations, sentAtMs: this.clock.now() }
+    this.inFlight.add(sent)
+    try {
+      this.deliver(sent, await this.call(operations))
+    } catch (error) {
+      this.settle(sent, this.failureOf(error))
+    }
+  }
+
+  private async call(operations: readonly Operation[]): Promise<unknown> {
+    const args = ['EVALSHA', batch.sha1, String(operations.length)]
+    for (const operation of operations) args.push(operation.key)
+    for (const operation of operations) args.push(operation.text)
+    for (const setting of this.settings) args.push(setting)
+    try {
+      return await this.client.command(args)
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') throw error
+      // The server was restarted or its scripts were flushed; EVAL loads the script again.
+      args[0] = 'EVAL'
+      args[1] = batch.source
+      return await this.client.command(args)
+    }
+  }
+
+  private deliver(sent: Batch, reply: unknown): void {
+    const receivedAtMs = this.clock.now()
+    if (!Array.isArray(reply) || reply.length !== sent.operations.length + 1) {
+      throw new StoreFailure('refused', `the server's reply is not one of ours: ${String(reply).slice(0, 120)}`)
+    }
+    const serverNowMs = integer(reply[0])
+    this.lastSentAtMs = sent.sentAtMs
+    this.lastServerNowMs = serverNowMs
+    this.lastProblem = undefined
+    this.silences = 0
+    // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
+    sent.operations.forEach((operation, i) => {
+      operation.resolve({ fields: reply[i + 1], sentAtMs: sent.sentAtMs, receivedAtMs, serverNowMs })
+    })
+    this.inFlight.delete(sent)
+    this.updateKeepAlive()
+  }
+
+  private settle(sent: Batch, failure: StoreFailure): void {
+    this.fail(sent.operations, failure)
+    this.inFlight.delete(sent)
+    this.updateKeepAlive()
+  }
+
+  private fail(operations: readonly Operation[], failure: StoreFailure): void {
+    for (const operation of operations) operation.reject(failure)
+  }
+
+  private onUp(): void {
+    for (const waiter of this.upWaiters.splice(0)) waiter.resolve()
+    this.flush()
+  }
+
+  private onDown(error: Error): void {
+    this.lastProblem = error
+    for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
+    const waiting = this.pending
+    this.pending = []
+    this.fail(waiting, this.failureOf(error))
+    this.updateKeepAlive()
+  }
+
+  /** A failure of the client in the terms of the store. */
+  failureOf(error: unknown): StoreFailure {
+    if (error instanceof StoreFailure) return error
+    const { code, replyCode, message } = error instanceof ClientError ? error : new ClientError('CONNECTION', String(error))
+    if (code === 'REPLY') return serverFailure(replyCode, message)
+    return new StoreFailure(code === 'CLOSED' ? 'refused' : 'unreachable', message, error)
+  }
+
+  /** One timer for all requests: all have the same limit, so the oldest is the first to reach it. */
+  private armTimer(stalled = false): void {
+    if (this.timer !== undefined) return
+    const oldest = this.inFlight.values().next().value?.operations[0] ?? this.pending[0]
+    if (oldest === undefined) return
+    const dueMs = oldest.madeAtMs + REQUEST_TIMEOUT_MS
+    this.timer = this.clock.after(stalled ? 0 : Math.max(0, dueMs - this.clock.now()), () => {
+      this.timer = undefined
+      if (!stalled && this.clock.now() > dueMs + STALL_MS) this.armTimer(true)
+      else this.expire()
+    })
+  }
+
+  private expire(): void {
+    const beforeMs = this.clock.now() - REQUEST_TIMEOUT_MS
+    const reason = this.lastProblem === undefined ? '' : ` (${this.lastProblem.message})`
+    const failure = new StoreFailure('unreachable', `no answer within ${REQUEST_TIMEOUT_MS} ms${reason}`, this.lastProblem)
+    if (this.inFlight.size > 0) this.silences += 1
+    for (const sent of this.inFlight) {
+      if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
+      this.settle(sent, failure)
+    }
+    const unsent = this.pending.findIndex(operation => operation.madeAtMs > beforeMs)
+    this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
+    // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
+    if (this.silences >= SILENCES) {
+      this.silences = 0
+      this.client.reconnect()
+    }
+    this.updateKeepAlive()
+    this.armTimer()
+  }
+}

@@ -1,0 +1,121 @@
+/** What is heard on the inbox channels, and on which channel each session hears. A message is a hint: nothing depends on one arriving. */
+
+import type { RedisClient } from '../../clients/client.js'
+import { ClientError } from '../../clients/client.js'
+import type { Clock } from '../../util/clock.js'
+import type { SessionListener } from '../store.js'
+import type { Exchange } from './exchange.js'
+import type { Keyspace } from './keys.js'
+
+/** A granted claim: `g <id> <fencing token> <server's ms> <lease ms>`; a changed one: `c <id>`. */
+const MESSAGE = /^(?:g (\S{1,128}) (\d{1,16}) (\d{1,16}) (\d{1,16})|c (\S{1,128}))$/
+
+/** How the scripts wake a session: by PUBLISH, by SPUBLISH, or not at all. */
+export type Wake = 'p' | 's' | '-'
+
+interface Session {
+  readonly listener: SessionListener
+  /** Settles when the server has confirmed or refused the subscription. */
+  subscribed: Promise<(() => Promise<void>) | undefined> | undefined
+  wake: Wake
+}
+
+/** The session that a claim id belongs to. */
+export function sessionOf(id: string): string {
+  return id.slice(0, id.indexOf('.'))
+}
+
+export class Inbox {
+  /** Messages that were not for us or not well formed, since the start. */
+  ignored = 0
+  private readonly sessions = new Map<string, Session>()
+
+  constructor(
+    private readonly client: RedisClient,
+    private readonly clock: Clock,
+    private readonly keys: Keyspace,
+    private readonly exchange: Exchange,
+    private readonly warn: (code: string, message: string) => void,
+  ) {}
+
+  get listeners(): SessionListener[] {
+    return Array.from(this.sessions.values(), session => session.listener)
+  }
+
+  /** How a waiter of this session can be woken at present. */
+  wakeOf(session: string): Wake {
+    return this.sessions.get(session)?.wake ?? '-'
+  }
+
+  async open(session: string, listener: SessionListener): Promise<() => Promise<void>> {
+    let entry = this.sessions.get(session)
+    if (entry === undefined) {
+      entry = { listener, subscribed: undefined, wake: '-' }
+      this.sessions.set(session, entry)
+    }
+    if (this.client.wake !== 'none') await this.exchange.bounded(() => this.subscribe(session, entry), 'SUBSCRIBE')
+    return () => this.leave(session)
+  }
+
+  private async leave(session: string): Promise<void> {
+    const entry = this.sessions.get(session)
+    this.sessions.delete(session)
+    const unsubscribe = await entry?.subscribed?.catch(() => undefined)
+    await unsubscribe?.()
+  }
+
+  /** Subscribes once; an attempt that failed for want of a connection is made again at the next call. */
+  private subscribe(session: string, entry: Session): Promise<unknown> {
+    entry.subscribed ??= this.client
+      .subscribe(this.keys.inbox(session), {
+        message: text => this.hear(session, text),
+        restored: () => entry.listener.restored(),
+      })
+      .then(
+        unsubscribe => {
+          entry.wake = this.client.wake === 'spublish' ? 's' : 'p'
+          return unsubscribe
+        },
+        error => {
+          if (error instanceof ClientError && error.code === 'REPLY' && error.replyCode === 'NOPERM') {
+            this.warn(
+              'NO_CHANNEL_RIGHT',
+              `the user may not subscribe to ${this.keys.inboxPrefix}*: waiters poll instead of being woken; ` +
+                `grant the user &${this.keys.prefix}* (${error.message})`,
+            )
+            return undefined
+          }
+          entry.subscribed = undefined
+          throw error
+        },
+      )
+    return entry.subscribed
+  }
+
+  private hear(session: string, text: string): void {
+    const entry = this.sessions.get(session)
+    const found = MESSAGE.exec(text)
+    if (entry === undefined || found === null) {
+      this.ignored += 1
+      return
+    }
+    const [, grantedId, token, serverMs, leaseMs, changedId] = found
+    const id = grantedId ?? (changedId as string)
+    if (sessionOf(id) !== session) {
+      this.ignored += 1
+    } else if (grantedId === undefined) {
+      entry.listener.changed(id)
+    } else {
+      this.heardGrant(entry.listener, id, Number(token), Number(serverMs), Number(leaseMs))
+    }
+  }
+
+  /** A grant counts from the server's time in it, bounded by our last exchange: a message that was long under way is too old to use. */
+  private heardGrant(listener: SessionListener, id: string, fencingToken: number, serverMs: number, leaseMs: number): void {
+    const nowMs = this.clock.now()
+    // A server clock that stepped since our last exchange may make the first bound late; the second holds whatever clocks do.
+    const validUntilMs = Math.min(this.exchange.notLaterThan(serverMs) + leaseMs, nowMs + leaseMs)
+    if (validUntilMs > nowMs && Number.isSafeInteger(fencingToken)) listener.granted(id, { fencingToken, validUntilMs })
+    else listener.changed(id)
+  }
+}

@@ -1,0 +1,82 @@
+-- Defines the queue of one name: a sorted set of `ticket id` by priority (its order is the order of grants), and a hash id -> waiter.
+
+-- Equal scores are ordered by member, and tickets have 16 digits (microseconds) until the year 2286.
+local function member_of(ticket, id)
+  return string.format('%016.0f %s', ticket, id)
+end
+
+-- Enters the queue, or shows life where one is in it already; returns the waiter's ticket. A ticket from an earlier reply keeps the place
+-- that the claim had before the server forgot it, or before its turn passed unused.
+local function enqueue(s, id, claim)
+  local record = redis.call('HGET', s.waiters, id)
+  local w = record and parse_waiter(record) or claim
+  local first = not s.ticket
+  w.seen, w.wake = now, claim.wake
+  if not record then
+    w.since = now
+    w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
+    redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id))
+    s.ticket = math.max(s.ticket or 0, w.ticket)
+    redis.call('HSET', s.key, 'ticket', text(s.ticket))
+    if w.mode == 'c' and not s.limit then
+      s.limit = w.limit
+      redis.call('HSET', s.key, 'limit', text(w.limit))
+    end
+  end
+  redis.call('HSET', s.waiters, id, waiter_text(w))
+  if first or record then
+    redis.call('PEXPIRE', s.queue, text(KEEP_QUEUE))
+    redis.call('PEXPIRE', s.waiters, text(KEEP_QUEUE))
+  end
+  return w.ticket
+end
+
+local function dequeue(s, id, member)
+  redis.call('ZREM', s.queue, member)
+  redis.call('HDEL', s.waiters, id)
+end
+
+-- Publishes to the inbox of the id's session. 0 only if it is certain that nobody hears.
+local function tell(id, wake, message)
+  if wake == '-' then return 1 end
+  local channel = INBOX .. string.match(id, '^[^.]+')
+  local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
+  -- Without the right to publish, the waiter finds its grant at its next check. On a Cluster (c) PUBLISH counts one node's receivers only.
+  if type(receivers) ~= 'number' or wake == 'c' then return 1 end
+  return receivers
+end
+
+-- Grants to the heads of the queue while they fit. The claim `own`, whose caller reads the reply, gets its whole lease and no message;
+-- returns its token if it was granted. Everybody else gets a claim window and is told; who has gone is passed over.
+local function pump(s, own)
+  local own_token
+  for _ = 1, PUMP_BOUND do
+    if not s.ticket or not has_room(s) then break end
+    local member = redis.call('ZRANGE', s.queue, 0, 0)[1]
+    if not member then
+      s.ticket = nil
+      redis.call('HDEL', s.key, 'ticket')
+      if s.used == 0 then s.limit = nil end
+      break
+    end
+    local id = string.sub(member, 18)
+    local record = redis.call('HGET', s.waiters, id)
+    local w = record and parse_waiter(record)
+    if not w or now - w.seen > WAITER_LIFE then
+      dequeue(s, id, member)
+    elseif not fits(s, w.mode, w.permits, w.limit) then
+      break
+    else
+      -- The removal comes first: it is never refused for want of memory, and after it the writes of this script are not either.
+      dequeue(s, id, member)
+      if id == own then
+        own_token = grant(s, id, w, w.ttl)
+      else
+        local window = math.min(CLAIM_WINDOW, w.ttl)
+        local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')
+        if tell(id, w.wake, message) > 0 then grant(s, id, w, window) end
+      end
+    end
+  end
+  return own_token
+end

@@ -1,0 +1,26 @@
+-- Defines force_release. Fields: none
+-- Reply: { number of holders that were removed }; each of them is told that something changed
+
+local function force_release(key)
+  local s = load(key, '-')
+  local removed = 0
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local id = fields[i]
+    if string.find(id, '.', 1, true) then
+      redis.call('HDEL', key, id)
+      local h = parse_holder(fields[i + 1])
+      if h.mode ~= 'w' and h.expires > now then
+        removed = removed + 1
+        tell(id, 'p', 'c ' .. id)
+      end
+    end
+  end
+  if #fields > 0 then
+    redis.call('HDEL', key, 'gone')
+    s.used, s.gone, s.ends, s.span, s.dirty = 0, nil, nil, 0, true
+    pump(s)
+    save(s)
+  end
+  return { removed }
+end

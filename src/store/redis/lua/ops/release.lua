@@ -1,0 +1,45 @@
+-- Defines release. Fields: id keep(ms) withdraw(0|1)
+--   keep: the name stays taken for that long; withdraw: also leave the queue, and refuse the id should its request come later
+-- Reply: { 1 } released | { 0 } nothing was held under this id
+
+-- An id that is neither holder nor waiter may still be under way: remember for a while that it is not wanted.
+local function withdraw(s, id)
+  local record = redis.call('HGET', s.waiters, id)
+  if record then
+    dequeue(s, id, member_of(parse_waiter(record).ticket, id))
+    return
+  end
+  bound(s, now + KEEP_WITHDRAWN, KEEP_WITHDRAWN)
+  s.gone = '1'
+  local mark = { mode = 'w', permits = 0, expires = now + KEEP_WITHDRAWN, lease = KEEP_WITHDRAWN, token = 0, since = now, info = '' }
+  redis.call('HSET', s.key, id, holder_text(mark), 'gone', '1', 'ends', text(s.ends), 'span', text(s.span))
+  keep(s, KEEP_WITHDRAWN)
+end
+
+local function release(key, fields)
+  local id, keep_ms, withdrawn = string.match(fields, '^(%S+) (%d+) ([01])$')
+  keep_ms = tonumber(keep_ms)
+  local s = load(key, id)
+  local h = s.mine
+  local held = h and h.mode ~= 'w' and h.expires > now
+  if held and keep_ms > 0 then
+    if now + keep_ms < h.expires then h.expires, h.lease = now + keep_ms, keep_ms end
+    s.ends = math.min(s.ends, h.expires)
+    redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends))
+    return { 1 }
+  end
+  if held then
+    -- First, and by a command that is never refused for want of memory.
+    redis.call('HDEL', s.key, id)
+    s.used, s.mine, s.dirty = s.used - h.permits, nil, true
+  elseif not h and withdrawn == '1' then
+    withdraw(s, id)
+  end
+  -- What is wrong with the queue is told to those who wait in it; the release has been done.
+  pcall(function()
+    sweep(s)
+    pump(s)
+  end)
+  save(s)
+  return { held and 1 or 0 }
+end

@@ -1,0 +1,13 @@
+-- Defines renew. Fields: id ttl
+-- Reply: { 1 } the lease lasts at least ttl ms from now | { 0 } nothing is held under this id, and nothing was re-created
+
+local function renew(key, fields)
+  local id, ttl = string.match(fields, '^(%S+) (%d+)$')
+  local s = load(key, id)
+  local h = s.mine
+  if not h or h.mode == 'w' or h.expires <= now then
+    return { 0 }
+  end
+  extend(s, id, h, tonumber(ttl))
+  return { 1 }
+end

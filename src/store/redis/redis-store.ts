@@ -1,0 +1,161 @@
+/**
+ * The Redis engine: every operation is one script (`lua/batch.lua`), grants are pushed to inboxes. Redis or Valkey, version 6 or later.
+ *
+ * Where to look: `keys.ts` names keys and channels, `exchange.ts` sends and bounds requests, `inbox.ts` hears grants, `replies.ts` decodes.
+ */
+
+import type { RedisClient } from '../../clients/client.js'
+import { type Clock, systemClock } from '../../util/clock.js'
+import type {
+  ClaimReply,
+  ClaimRequest,
+  HolderRecord,
+  LockStore,
+  ReleaseOptions,
+  ReleaseReply,
+  RenewReply,
+  SessionListener,
+  StoreFilter,
+  WaiterRecord,
+} from '../store.js'
+import { Exchange } from './exchange.js'
+import { Inbox, sessionOf } from './inbox.js'
+import { Keyspace } from './keys.js'
+import * as replies from './replies.js'
+
+export interface RedisStoreOptions {
+  client: RedisClient
+  /** What every key and channel begins with. */
+  prefix: string
+  clock?: Clock
+  /** Default 5,000; more than twice `checkEveryMs`, or a waiter whose wake-up was lost would lose its turn. */
+  claimWindowMs?: number
+  /** Default 2,000, or 200 where the client can't hear pushes and the check is all there is. */
+  checkEveryMs?: number
+  /** Default 10,000: a waiter without a sign of life for so long is dropped. */
+  waiterLifeMs?: number
+}
+
+/** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
+const SCAN_ROUNDS = 10_000
+
+export class RedisStore implements LockStore {
+  readonly claimWindowMs: number
+  readonly checkEveryMs: number
+  private readonly client: RedisClient
+  private readonly clock: Clock
+  private readonly keys: Keyspace
+  private readonly exchange: Exchange
+  private readonly inbox: Inbox
+  private readonly warnings = new Map<string, string>()
+  private readonly unwatch: () => void
+  private inspected = false
+
+  constructor(options: RedisStoreOptions) {
+    this.client = options.client
+    this.clock = options.clock ?? systemClock
+    this.keys = new Keyspace(options.prefix)
+    this.claimWindowMs = options.claimWindowMs ?? 5_000
+    this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
+    const waiterLifeMs = options.waiterLifeMs ?? 10_000
+    this.exchange = new Exchange(this.client, this.clock, [this.keys.inboxPrefix, String(this.claimWindowMs), String(waiterLifeMs)])
+    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
+    this.unwatch = this.client.watch({
+      up: () => this.inbox.listeners.forEach(listener => listener.restored()),
+      down: error => this.inbox.listeners.forEach(listener => listener.disconnected(error)),
+    })
+  }
+
+  get hasAnswered(): boolean {
+    return this.exchange.hasAnswered
+  }
+
+  async listen(session: string, listener: SessionListener): Promise<() => Promise<void>> {
+    for (const [code, message] of this.warnings) listener.warning(code, message)
+    for (const { code, message } of this.client.warnings) this.warn(code, message)
+    const leave = await this.inbox.open(session, listener)
+    void this.inspectServer()
+    return leave
+  }
+
+  async acquire(request: ClaimRequest): Promise<ClaimReply> {
+    const { id, permits, limit, ttlMs, priority, ticket, info } = request
+    const key = this.keys.stateKey(request.name)
+    const mode = request.mode === 'exclusive' ? 'x' : 'c'
+    const wake = this.inbox.wakeOf(sessionOf(id))
+    const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
+    return replies.claimReply(await this.send(key, text))
+  }
+
+  async renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
+    return replies.renewReply(await this.send(this.keys.stateKey(name), `R ${id} ${ttlMs}`), ttlMs)
+  }
+
+  async release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
+    const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0}`
+    return replies.releaseReply(await this.send(this.keys.stateKey(name), text))
+  }
+
+  async forceRelease(name: string): Promise<number> {
+    return replies.count(await this.send(this.keys.stateKey(name), 'F'))
+  }
+
+  async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
+    const names = filter.name === undefined ? await this.names(filter.prefix ?? '') : [filter.name]
+    const found = await Promise.all(
+      names.map(async name => replies.inspection(name, await this.send(this.keys.stateKey(name), 'Q'))),
+    )
+    return { held: found.flatMap(one => one.held), pending: found.flatMap(one => one.pending) }
+  }
+
+  async close(): Promise<void> {
+    this.unwatch()
+    this.exchange.close()
+    await this.client.close()
+  }
+
+  private async send(key: string, text: string): Promise<replies.Answer> {
+    const answer = await this.exchange.send(key, text)
+    replies.throwIfFailed(answer.fields, key)
+    return answer
+  }
+
+  /** The names under which there is state, found by SCAN. */
+  private async names(namePrefix: string): Promise<string[]> {
+    const names = new Set<string>()
+    let cursor = '0'
+    for (let round = 0; round < SCAN_ROUNDS; round++) {
+      const reply = await this.exchange.command(['SCAN', cursor, 'MATCH', this.keys.pattern(namePrefix), 'COUNT', '1000'])
+      const [next, keys] = reply as [unknown, unknown[]]
+      for (const key of keys) {
+        const name = this.keys.nameOf(String(key))
+        if (name?.startsWith(namePrefix)) names.add(name)
+      }
+      cursor = String(next)
+      if (cursor === '0') break
+    }
+    return [...names]
+  }
+
+  /** Once: is this a server that throws keys away when memory is short? INFO tells where CONFIG is forbidden. */
+  private async inspectServer(): Promise<void> {
+    if (this.inspected) return
+    this.inspected = true
+    try {
+      const memory = String(await this.exchange.command(['INFO', 'memory']))
+      const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'noeviction'
+      const limited = !/^maxmemory:0\s*$/m.test(memory)
+      if (limited && policy !== 'noeviction') {
+        this.warn('EVICTION', `maxmemory-policy ${policy} may evict locks when memory is short; an evicted lock is lost. Use noeviction`)
+      }
+    } catch {
+      // No right to ask, or no answer: the warning is a courtesy.
+    }
+  }
+
+  private warn(code: string, message: string): void {
+    if (this.warnings.get(code) === message) return
+    this.warnings.set(code, message)
+    for (const listener of this.inbox.listeners) listener.warning(code, message)
+  }
+}

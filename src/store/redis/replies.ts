@@ -1,0 +1,145 @@
+/** Turns what the scripts reply into the store's terms. Client libraries differ in what they make of a number or a text. */
+
+import { StoreFailure } from '../store.js'
+import type { ClaimReply, HolderRecord, ReleaseReply, RenewReply, WaiterRecord } from '../store.js'
+
+/** A reply to one operation, with what is needed to put it on this process's clock. */
+export interface Answer {
+  /** The array as the script returned it. */
+  readonly fields: readonly unknown[]
+  /** Monotonic time before the request was sent. */
+  readonly sentAtMs: number
+  /** Monotonic time at which the reply was there. */
+  readonly receivedAtMs: number
+  /** The server's wall time while it worked on the request. */
+  readonly serverNowMs: number
+}
+
+/** First words of error replies that may be gone when asked again. */
+const PASSING = new Set(['LOADING', 'BUSY', 'MASTERDOWN', 'READONLY', 'NOREPLICAS', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'MISCONF'])
+
+/** What a server's error means for whoever asked. `code` is its first word, `text` its words. */
+export function serverFailure(code: string, text: string, key?: string): StoreFailure {
+  if (code === 'WRONGTYPE') return new StoreFailure('conflict', `${key ?? 'a key'} or a key beside it holds data of another type: ${text}`)
+  if (PASSING.has(code)) return new StoreFailure('unreachable', text)
+  return new StoreFailure('refused', text)
+}
+
+/** Refuses the answer of an operation that failed by itself in its batch. */
+export function throwIfFailed(fields: readonly unknown[], key: string): void {
+  if (integer(fields[0]) !== -1) return
+  const text = String(fields[1])
+  throw serverFailure(/^-?([A-Z]+)\b/.exec(text)?.[1] ?? 'ERR', text, key)
+}
+
+export function claimReply(answer: Answer): ClaimReply {
+  const [outcome, second, third] = answer.fields
+  switch (integer(outcome)) {
+    case 1:
+      return { status: 'granted', fencingToken: integer(second), validUntilMs: answer.sentAtMs + integer(third) }
+    case 0:
+      return { status: 'waiting', ticket: integer(second), nextEndMs: answer.receivedAtMs + integer(third) }
+    case 2:
+      return { status: 'busy' }
+    case 3:
+      return { status: 'conflict', limit: integer(second) }
+    case 4:
+      return { status: 'withdrawn' }
+    default:
+      throw unexpected(answer.fields)
+  }
+}
+
+export function renewReply(answer: Answer, ttlMs: number): RenewReply {
+  return yes(answer) ? { status: 'held', validUntilMs: answer.sentAtMs + ttlMs } : { status: 'lost' }
+}
+
+export function releaseReply(answer: Answer): ReleaseReply {
+  return { status: yes(answer) ? 'released' : 'absent' }
+}
+
+export function count(answer: Answer): number {
+  return integer(answer.fields[0])
+}
+
+/** Who holds and who waits, from the raw contents of one name's keys. Whoever's lease is over is left out. */
+export function inspection(name: string, answer: Answer): { held: HolderRecord[]; pending: WaiterRecord[] } {
+  const nowMs = answer.serverNowMs
+  const state = table(answer.fields[1])
+  const waiters = table(answer.fields[3])
+  const limit = Number(state.get('limit') ?? 0)
+  const held: HolderRecord[] = []
+  for (const [id, record] of state) {
+    const found = id.includes('.') ? /^([xc]) (\d+) (\d+) (\d+) (\d+) (\d+) (.*)$/s.exec(record) : null
+    if (found === null) continue
+    const [, mode, permits, expires, lease, token, since, info = ''] = found
+    // The lease never lasts longer than its length from now, whatever the server's clock did: as in the scripts.
+    const expiresInMs = Math.min(Number(expires) - nowMs, Number(lease))
+    if (expiresInMs <= 0) continue
+    held.push({ ...claim(name, id, mode, permits, limit, since, info, nowMs), fencingToken: Number(token), expiresInMs })
+  }
+  const pending: WaiterRecord[] = []
+  for (const member of texts(answer.fields[2])) {
+    const id = member.slice(member.indexOf(' ') + 1)
+    const found = /^([xc]) (\d+) (\d+) \d+ (-?\d+) \d+ \d+ (\d+) \S (.*)$/s.exec(waiters.get(id) ?? '')
+    if (found === null) continue
+    const [, mode, permits, wanted, priority, since, info = ''] = found
+    pending.push({
+      ...claim(name, id, mode, permits, Number(wanted), since, info, nowMs),
+      priority: Number(priority),
+      position: pending.length + 1,
+    })
+  }
+  return { held, pending }
+}
+
+function claim(
+  name: string,
+  id: string,
+  letter: string | undefined,
+  permits: string | undefined,
+  limit: number,
+  since: string | undefined,
+  info: string,
+  nowMs: number,
+) {
+  const exclusive = letter === 'x'
+  return {
+    name,
+    id,
+    mode: exclusive ? ('exclusive' as const) : ('counted' as const),
+    permits: Number(permits),
+    limit: exclusive ? 1 : limit,
+    info,
+    ageMs: Math.max(0, nowMs - Number(since)),
+  }
+}
+
+function yes(answer: Answer): boolean {
+  const value = integer(answer.fields[0])
+  if (value !== 0 && value !== 1) throw unexpected(answer.fields)
+  return value === 1
+}
+
+/** A whole number from a number or its text; anything else is not a reply of ours. */
+export function integer(value: unknown): number {
+  const number = typeof value === 'number' ? value : Number(String(value))
+  if (!Number.isSafeInteger(number)) throw unexpected(value)
+  return number
+}
+
+function unexpected(value: unknown): StoreFailure {
+  return new StoreFailure('refused', `the server's reply is not one of ours: ${JSON.stringify(String(value)).slice(0, 120)}`)
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : []
+}
+
+/** Field-value pairs, flat or as an object or map, as client libraries have it. */
+function table(value: unknown): Map<string, string> {
+  const flat = texts(value)
+  const pairs = new Map<string, string>()
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(flat[i] as string, flat[i + 1] as string)
+  return pairs
+}

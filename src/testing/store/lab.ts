@@ -1,0 +1,287 @@
+/** What the cases of the store suite work with: a store, sessions that ask and listen, and time that passes. */
+
+import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ClaimReply, ClaimRequest, Clock, Grant, HolderRecord, LockStore, SessionListener, WaiterRecord } from '../../memory.js'
+
+/** A store on a namespace of its own. */
+export interface StoreUnderTest {
+  readonly store: LockStore
+  /** A second store on the same server and namespace, as another process has it. Default: the same store. */
+  readonly peer?: LockStore
+  /** The clock on which the store's moments lie. Default: the process's monotonic one. */
+  readonly clock?: Pick<Clock, 'now'>
+  /** Lets time pass on that clock, and whatever it causes happen. Default: waiting. */
+  advance?(ms: number): Promise<void>
+  /** Frees whatever was opened. The stores may have been closed before. */
+  close(): Promise<void>
+}
+
+/** How the suite gets at a store. For speed, give it a claim window of some hundred milliseconds and a waiter's life of one or two thousand. */
+export interface StoreHarness {
+  /** Called for every case; each must find its names unused. */
+  open(): Promise<StoreUnderTest>
+  /** How long the store keeps a waiter that shows no sign of life. Without it, the cases about that are left out. */
+  readonly waiterLifeMs?: number
+  /** True: the store learns at once that a waiter's session listens no more, and passes it over. */
+  readonly seesWhoIsGone?: boolean
+}
+
+/** What a session has heard. */
+export interface Heard {
+  readonly id: string
+  readonly grant: Grant
+  readonly atMs: number
+}
+
+export type Overrides = Partial<Omit<ClaimRequest, 'name'>>
+export type Granted = Extract<ClaimReply, { status: 'granted' }>
+export type Waiting = Extract<ClaimReply, { status: 'waiting' }>
+
+/** A claim with the reply that it got. */
+export interface Claimed<Reply> {
+  readonly request: ClaimRequest
+  readonly id: string
+  readonly reply: Reply
+}
+
+/** Within this time whatever must happen has happened. */
+const PATIENCE_MS = 5_000
+
+/** Where time stands still, something that takes more turns of the event loop than this does not happen. */
+const PATIENCE_TURNS = 50
+
+/** A lease that is not meant to end within a case. */
+export const LONG_MS = 60_000
+
+let sessions = 0
+
+export class Lab {
+  private readonly leave: (() => Promise<void>)[] = []
+
+  constructor(
+    private readonly underTest: StoreUnderTest,
+    readonly harness: StoreHarness,
+  ) {}
+
+  get store(): LockStore {
+    return this.underTest.store
+  }
+
+  /** The same locks, as another process sees them. */
+  get peer(): LockStore {
+    return this.underTest.peer ?? this.underTest.store
+  }
+
+  now(): number {
+    return (this.underTest.clock ?? performance).now()
+  }
+
+  /** A session that listens. */
+  async session(store = this.store): Promise<Session> {
+    const session = new Session(this, store)
+    const leave = await store.listen(session.name, session)
+    session.leave = leave
+    this.leave.push(leave)
+    return session
+  }
+
+  async close(): Promise<void> {
+    try {
+      for (const leave of this.leave) await leave().catch(() => undefined)
+    } finally {
+      await this.underTest.close()
+    }
+  }
+
+  /** Lets at least so much time pass. */
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.now() + ms
+    if (this.underTest.advance) await this.underTest.advance(ms)
+    // A timer may fire a little early.
+    while (this.now() < untilMs) await delay(Math.max(1, untilMs - this.now()))
+  }
+
+  /** Asks again and again, while time passes, until there is something other than undefined or false. */
+  async until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false, stepMs = 5): Promise<T> {
+    const endMs = this.now() + PATIENCE_MS
+    for (;;) {
+      const found = await look()
+      if (found !== undefined && found !== false) return found
+      assert.ok(this.now() < endMs, `${what}: not within ${PATIENCE_MS} ms`)
+      await this.pass(stepMs)
+    }
+  }
+
+  /** Waits for something that has been set in motion and that needs no time of the store's clock. */
+  async arrival<T>(what: string, look: () => T | undefined): Promise<T> {
+    const endMs = performance.now() + PATIENCE_MS
+    for (let turn = 0; ; turn++) {
+      const found = look()
+      if (found !== undefined) return found
+      const patient = this.underTest.advance ? turn < PATIENCE_TURNS : performance.now() < endMs
+      assert.ok(patient, `${what} did not arrive`)
+      await (this.underTest.advance ? new Promise(resolve => setImmediate(resolve)) : delay(1))
+    }
+  }
+
+  async held(name: string): Promise<HolderRecord[]> {
+    return (await this.peer.query({ name })).held
+  }
+
+  async pending(name: string): Promise<WaiterRecord[]> {
+    return (await this.peer.query({ name })).pending
+  }
+
+  /** Nobody holds, nobody waits, and whoever comes gets the whole name at once. */
+  async assertFree(name: string): Promise<void> {
+    assert.deepEqual(await this.peer.query({ name }), { held: [], pending: [] }, 'nobody holds and nobody waits')
+    const other = await this.session(this.peer)
+    const { id } = await other.take(name)
+    assert.equal((await this.peer.release(name, id)).status, 'released')
+  }
+
+  /** The name is taken: a single attempt, by a session of its own, is turned away. */
+  async assertTaken(name: string): Promise<void> {
+    const other = await this.session(this.peer)
+    const { reply } = await other.ask(name, { queue: false })
+    assert.equal(reply.status, 'busy', 'the name is taken')
+  }
+
+  /**
+   * Tries to get the whole name until it is granted, and checks that this was not sooner than `notBeforeMs`: another observer's proof that
+   * a lease stood as long as its holder was told.
+   */
+  async assertTakenUntil(name: string, notBeforeMs: number): Promise<Claimed<Granted>> {
+    const other = await this.session(this.peer)
+    const watch = async (): Promise<Claimed<Granted> | undefined> => {
+      const { request, id, reply } = await other.ask(name, { queue: false })
+      const atMs = this.now()
+      if (reply.status !== 'granted') return undefined
+      assert.ok(atMs >= notBeforeMs, `another was let in ${notBeforeMs - atMs} ms before the time`)
+      return { request, id, reply }
+    }
+    // Without a pause towards the end, where it is decided.
+    return this.until(`the end of the lease on ${JSON.stringify(name)}`, async () => {
+      const near = Math.abs(notBeforeMs - this.now()) < 6
+      for (let i = 0; near && i < 20; i++) {
+        const got = await watch()
+        if (got) return got
+      }
+      return watch()
+    }, 1)
+  }
+}
+
+/** One identity: its claims, and what it hears. */
+export class Session implements SessionListener {
+  readonly name = `session${(sessions++).toString(36)}`
+  readonly grants: Heard[] = []
+  readonly changes: string[] = []
+  leave: () => Promise<void> = async () => undefined
+  private claims = 0
+
+  constructor(
+    private readonly lab: Lab,
+    private readonly store: LockStore,
+  ) {}
+
+  granted(id: string, grant: Grant): void {
+    this.grants.push({ id, grant, atMs: this.lab.now() })
+  }
+
+  changed(id: string): void {
+    this.changes.push(id)
+  }
+
+  restored(): void {}
+  disconnected(): void {}
+  warning(): void {}
+
+  /** An exclusive claim with a long lease and an id of its own, unless told otherwise. */
+  request(name: string, overrides: Overrides = {}): ClaimRequest {
+    this.claims += 1
+    const id = `${this.name}.${this.claims}`
+    const usual = { mode: 'exclusive', permits: 1, limit: 0, ttlMs: LONG_MS, priority: 0, ticket: 0, queue: true, info: '' } as const
+    return { name, id, ...usual, ...overrides }
+  }
+
+  async ask(name: string, overrides?: Overrides): Promise<Claimed<ClaimReply>> {
+    return this.send(this.request(name, overrides))
+  }
+
+  async send(request: ClaimRequest): Promise<Claimed<ClaimReply>> {
+    return { request, id: request.id, reply: await this.store.acquire(request) }
+  }
+
+  /** Claims what must be free. */
+  async take(name: string, overrides?: Overrides): Promise<Claimed<Granted>> {
+    const { request, id, reply } = await this.ask(name, overrides)
+    assert.equal(reply.status, 'granted', `the claim on ${JSON.stringify(name)}`)
+    return { request, id, reply: reply as Granted }
+  }
+
+  /** Claims what must be taken, and stands in the queue. */
+  async wait(name: string, overrides?: Overrides): Promise<Claimed<Waiting>> {
+    const { request, id, reply } = await this.ask(name, overrides)
+    assert.equal(reply.status, 'waiting', `the claim on ${JSON.stringify(name)}`)
+    return { request, id, reply: reply as Waiting }
+  }
+
+  /** The same request again, as a waiter sends it: with its ticket. */
+  async again({ request, reply }: Claimed<ClaimReply>): Promise<ClaimReply> {
+    return this.store.acquire({ ...request, ticket: reply.status === 'waiting' ? reply.ticket : request.ticket })
+  }
+
+  /** Asks again until it is granted: for what no push announces. */
+  async granting(claimed: Claimed<Waiting>): Promise<Granted> {
+    return this.lab.until(`the grant of ${claimed.id}`, async () => {
+      const reply = await this.again(claimed)
+      return reply.status === 'granted' && reply
+    })
+  }
+
+  /** The pushed grant of a waiting claim. */
+  async hears(id: string): Promise<Heard> {
+    return this.lab.arrival(`the grant of ${id}`, () => this.grants.find(heard => heard.id === id))
+  }
+
+  /** Waits for a pushed grant and confirms it, as a waiter does that enters. */
+  async enters({ id, request }: Claimed<Waiting>): Promise<Grant> {
+    const { grant } = await this.hears(id)
+    assert.equal((await this.store.renew(request.name, id, request.ttlMs)).status, 'held', `the pushed grant of ${id}`)
+    return grant
+  }
+
+  /** Resolves when all has arrived that this session was told before: messages to one session do not overtake one another. */
+  async hasHeardAll(): Promise<void> {
+    const name = `${this.name} heard all`
+    const first = await this.take(name)
+    const next = await this.wait(name)
+    await this.store.release(name, first.id)
+    await this.hears(next.id)
+    await this.store.release(name, next.id)
+  }
+
+  /** The ids of the claims on this name that it heard of. */
+  async heardOf(claims: readonly Claimed<Waiting>[]): Promise<string[]> {
+    await this.hasHeardAll()
+    return this.grants.map(heard => heard.id).filter(id => claims.some(claim => claim.id === id))
+  }
+}
+
+/** A case of the suite, on a store that was opened for it. */
+export interface StoreCase {
+  readonly name: string
+  /** Whether a store of this harness can be held to it; default: yes. */
+  needs?(harness: StoreHarness): boolean
+  run(lab: Lab): Promise<void>
+}
+
+/** A reader: one permit of no limit. */
+export const READER = { mode: 'counted', permits: 1, limit: 0 } as const
+
+/** k permits of n. */
+export function counted(permits: number, limit: number) {
+  return { mode: 'counted', permits, limit } as const
+}
