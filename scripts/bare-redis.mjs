@@ -65,8 +65,13 @@ export class BareRedis {
       clearTimeout(timer)
     }
     const redis = new BareRedis(socket)
-    if (password !== undefined) await redis.command('AUTH', password)
-    return redis
+    try {
+      if (password !== undefined) await redis.command('AUTH', password)
+      return redis
+    } catch (error) {
+      redis.close()
+      throw error
+    }
   }
 
   /**

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Starts Redis servers for the demo, the tests and the benchmark: on 127.0.0.1 only, keeping nothing on disk, and never outliving the
  * process that started them, however that one ends.
@@ -8,22 +9,39 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { BareRedis } from './bare-redis.mjs'
 import { findRedisServer } from './find-redis.mjs'
+import { processState } from './processes.mjs'
 
 export { findRedisServer } from './find-redis.mjs'
 
+/** @typedef {import('./find-redis.mjs').FoundServer} FoundServer */
+
+/**
+ * @typedef {object} StartOptions
+ * @property {number} [port] default: a free one, and another when someone else was faster
+ * @property {readonly string[]} [args] settings that go behind our own, and override them: `['--maxmemory', '8mb']`
+ * @property {string} [folder] the server's working folder, which then stays; default: a temporary one, gone after `stop()`
+ * @property {FoundServer} [redis] the program; default: what `findRedisServer({ install: 'never' })` finds
+ * @property {string} [password] sets `requirepass`; default: none
+ * @property {number} [timeoutMs] how long the server may take to answer, or to end; default 10,000. It usually takes 40
+ */
+
 const HOST = '127.0.0.1'
-/** A server that is asked for its word may be stopped, or busy for good: no question waits longer. */
+/** A server that is asked for its word may stand still, or be busy for good: no question waits longer. */
 const COMMAND_TIMEOUT_MS = 10_000
 const POLL_MS = 3
 const PORT_ATTEMPTS = 10
-/** Below the ports that systems hand to outgoing connections (32768 and up), and so that a cluster's bus port, 10000 above, is valid. */
+/**
+ * Below the ports that systems hand to outgoing connections (32768 and up): there a client that reconnects to a port on which nobody
+ * listens can end up connected to itself, and keep the server from coming back. And so that a cluster's bus port, 10000 above, exists.
+ */
 const LOWEST_PORT = 12_000
 const HIGHEST_PORT = 32_000
 /**
- * Waits until its input ends, which is when the process at the other end stops the server properly or is gone, even by SIGKILL. It
- * ignores what a terminal sends to all processes at Ctrl-C, or it would be gone before its work is done.
+ * Waits for the end of its input, which comes when the process at the other end is gone, even by SIGKILL. It ignores what a terminal
+ * sends to all at Ctrl-C, or it would be gone before its work is done.
  */
 const GUARDIAN = `trap '' INT TERM HUP; read -r _; kill -9 "$1"; [ -z "$2" ] || rm -rf "$2"`
 
@@ -31,16 +49,16 @@ const GUARDIAN = `trap '' INT TERM HUP; read -r _; kill -9 "$1"; [ -z "$2" ] || 
 const running = new Set()
 let hooked = false
 
-/** @type {typeof import('./redis-server.mjs').freePort} */
-export async function freePort() {
-  for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT))
-    if (await isFree(port)) return port
-  }
-  throw new Error(`no free port found between ${LOWEST_PORT} and ${HIGHEST_PORT}`)
-}
-
-/** @type {typeof import('./redis-server.mjs').startRedis} */
+/**
+ * Starts a server and resolves when it answers.
+ *
+ * Its temporary folder is made in the folder that the environment variable `HALOCKSMITH_RUN_FOLDER` names, where the test run looks for
+ * servers that were left over; without it, in the system's.
+ *
+ * @param {StartOptions} [options]
+ * @returns {Promise<RedisServer>}
+ * @throws Error when there is no server program, or it does not start; the message has the end of its log
+ */
 export async function startRedis({ port, args = [], folder, redis, password, timeoutMs = 10_000 } = {}) {
   const found = redis ?? (await findRedisServer({ install: 'never' }))
   if (found.path === null) throw new Error(found.reason)
@@ -57,17 +75,28 @@ export async function startRedis({ port, args = [], folder, redis, password, tim
   }
 }
 
-/** @param {number} port */
-function isFree(port) {
-  return new Promise((resolve) => {
+/**
+ * A port of 127.0.0.1 on which nobody listens now, outside the range that the system hands to outgoing connections.
+ *
+ * @returns {Promise<number>}
+ */
+export async function freePort() {
+  for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT))
     const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, HOST, () => probe.close(() => resolve(true)))
-  })
+    const free = await new Promise((resolve) => probe.once('error', () => resolve(false)).listen(port, HOST, () => resolve(true)))
+    if (!free) continue
+    await new Promise((resolve) => probe.close(resolve))
+    return port
+  }
+  throw new Error(`no free port found between ${LOWEST_PORT} and ${HIGHEST_PORT}`)
 }
 
-class RedisServer {
+/** A server that belongs to this process. {@link startRedis} makes it. */
+export class RedisServer {
   host = HOST
+  /** Its working folder; empty after `stop()`, when it was a temporary one. */
+  folder
   #found
   #args
   #ownFolder
@@ -81,7 +110,7 @@ class RedisServer {
   #gone = Promise.resolve()
 
   /**
-   * @param {import('./redis-server.mjs').FoundServer} found
+   * @param {FoundServer} found
    * @param {number} port
    * @param {readonly string[]} args
    * @param {string | undefined} folder
@@ -90,7 +119,9 @@ class RedisServer {
    */
   constructor(found, port, args, folder, password, timeoutMs) {
     this.#found = found
+    /** Stays the same through `restart`. */
     this.port = port
+    /** With the password, if there is one. */
     this.url = `redis://${password === undefined ? '' : `:${encodeURIComponent(password)}@`}${HOST}:${port}`
     this.#args = args
     this.#ownFolder = folder === undefined
@@ -107,6 +138,7 @@ class RedisServer {
     return running.has(this)
   }
 
+  /** What the server printed since it was last started. */
   log() {
     try {
       return readFileSync(join(this.folder, 'redis.log'), 'utf8')
@@ -115,15 +147,16 @@ class RedisServer {
     }
   }
 
+  /** Starts it, the first time or after `kill`, and resolves when it answers. */
   async start() {
     this.folder ||= await mkdtemp(join(process.env.HALOCKSMITH_RUN_FOLDER ?? tmpdir(), 'halocksmith-redis-'))
     const deadline = performance.now() + this.#timeoutMs
+    this.#launch()
     try {
-      this.#launch()
       while (!(await this.#answers())) {
         if (!this.alive) throw this.#startError()
         if (performance.now() > deadline) throw new Error(`redis-server on port ${this.port} gave no answer within ${this.#timeoutMs} ms`)
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+        await delay(POLL_MS)
       }
     } catch (error) {
       await this.stop()
@@ -131,6 +164,7 @@ class RedisServer {
     }
   }
 
+  /** Kills it, waits until it is gone, removes its temporary folder. Harmless when it is gone already. */
   async stop() {
     await this.kill('SIGKILL')
     if (!this.#ownFolder || this.folder === '') return
@@ -138,46 +172,63 @@ class RedisServer {
     this.folder = ''
   }
 
-  /** For the end of this process, when nothing can be awaited any more. */
-  killNow() {
-    this.#child?.kill('SIGKILL')
-    // The guardian would remove it too; whoever is later finds nothing.
-    if (this.#ownFolder) rmSync(this.folder, { recursive: true, force: true })
-  }
-
-  /** @param {NodeJS.Signals} signal */
+  /**
+   * Sends a signal that ends it, and resolves when it is gone. Its folder stays, for `start` and `restart`.
+   *
+   * @param {NodeJS.Signals} [signal] default SIGKILL
+   */
   async kill(signal = 'SIGKILL') {
     if (!this.alive) return
     this.#child?.kill(signal)
-    let timer
-    const tooLong = new Promise((resolve) => (timer = setTimeout(resolve, this.#timeoutMs)))
-    await Promise.race([this.#gone, tooLong])
-    clearTimeout(timer)
-    if (isAlive(this.pid)) throw new Error(`redis-server ${this.pid} is still there ${this.#timeoutMs} ms after ${signal}`)
+    const giveUp = new AbortController()
+    await Promise.race([this.#gone, delay(this.#timeoutMs, undefined, { signal: giveUp.signal }).catch(() => {})])
+    giveUp.abort()
+    if (processState(this.pid) !== 'gone') throw new Error(`redis-server ${this.pid} is there ${this.#timeoutMs} ms after ${signal}`)
   }
 
+  /** Kills it without waiting: for the end of this process, when nothing can be awaited any more. */
+  killNow() {
+    this.#child?.kill('SIGKILL')
+    // The guardian does it too; whoever is later finds nothing.
+    if (this.#ownFolder) rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  /** SIGSTOP: its connections stay, and it answers nothing. Resolves when it stands still. */
   async pause() {
     this.#child?.kill('SIGSTOP')
-    // The signal is sent when kill() returns, but only what the kernel says of the process tells that it has stopped.
-    while (!isStopped(this.pid)) await new Promise((resolve) => setTimeout(resolve, 1))
+    // The signal is on its way when kill() returns; the system's word alone tells that it has arrived.
+    while (process.platform === 'linux' && processState(this.pid) === 'running') await delay(1)
   }
 
+  /** SIGCONT. */
   resume() {
     this.#child?.kill('SIGCONT')
   }
 
+  /**
+   * Kills it, if it runs, and starts it again on the same port.
+   *
+   * @param {{ keepData?: boolean, args?: readonly string[] }} [options] `keepData`: what is in it is saved first and is there again;
+   *   default false, it comes back empty. `args`: settings instead of those given at the start
+   */
   async restart({ keepData = false, args = this.#args } = {}) {
     this.resume()
     if (keepData && this.alive) await this.command('SAVE')
     await this.kill('SIGKILL')
-    if (!keepData) {
-      for (const left of ['dump.rdb', 'appendonlydir', 'appendonly.aof']) await rm(join(this.folder, left), { recursive: true, force: true })
+    for (const data of keepData ? [] : ['dump.rdb', 'appendonlydir', 'appendonly.aof']) {
+      await rm(join(this.folder, data), { recursive: true, force: true })
     }
     this.#args = args
     await this.start()
   }
 
-  /** @param {(string | number | Buffer)[]} args */
+  /**
+   * Sends one command, on a connection of its own, and resolves to the reply.
+   *
+   * @param {(string | number | Buffer)[]} args
+   * @returns {Promise<import('./resp.mjs').Reply>}
+   * @throws ReplyError the server's error; Error when it cannot be reached or says nothing for 10 s
+   */
   async command(...args) {
     const client = await BareRedis.connect({ port: this.port, password: this.#password })
     const timer = setTimeout(() => client.close(), COMMAND_TIMEOUT_MS)
@@ -194,12 +245,12 @@ class RedisServer {
     settings.push('--repl-diskless-sync-delay', '0', '--dir', this.folder, '--pidfile', join(this.folder, 'redis.pid'))
     if (this.#password !== undefined) settings.push('--requirepass', this.#password)
     const log = openSync(join(this.folder, 'redis.log'), 'w')
-    const child = spawn(this.#found.path, [...settings, ...this.#args], {
-      stdio: ['ignore', log, log],
-      env: { ...process.env, ...this.#found.env },
-    })
+    const env = { ...process.env, ...this.#found.env }
+    const child = spawn(this.#found.path, [...settings, ...this.#args], { stdio: ['ignore', log, log], env })
     closeSync(log)
     this.#child = child
+    child.on('error', () => {})
+    if (child.pid === undefined) return
     this.#gone = new Promise((resolve) => {
       child.once('exit', () => {
         running.delete(this)
@@ -207,31 +258,22 @@ class RedisServer {
         resolve()
       })
     })
-    if (child.pid === undefined) return void child.once('error', () => {})
-    if (!hooked) process.on('exit', killAll)
-    hooked = true
     running.add(this)
+    if (!hooked) process.on('exit', () => running.forEach((server) => server.killNow()))
+    hooked = true
+    this.#guardian = guard(child.pid, this.#ownFolder ? this.folder : '')
     // Neither the server nor its guardian keeps this process alive: when it is done, they end.
     child.unref()
-    this.#guardian = spawn('sh', ['-c', GUARDIAN, 'guardian', `${child.pid}`, this.#ownFolder ? this.folder : ''], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      detached: true,
-    })
-    this.#guardian.on('error', () => {})
-    this.#guardian.unref()
-    const input = /** @type {import('node:net').Socket} */ (this.#guardian.stdin)
-    input.on('error', () => {})
-    input.unref()
   }
 
   #startError() {
     const log = this.log()
     const code = /Address already in use/i.test(log) ? 'EADDRINUSE' : 'START_FAILED'
     const lastLines = log.trimEnd().split('\n').slice(-5).join('\n')
-    return Object.assign(new Error(`redis-server on port ${this.port} ended at once:\n${lastLines}`), { code })
+    return Object.assign(new Error(`${this.#found.path} on port ${this.port} ended at once:\n${lastLines}`), { code })
   }
 
-  /** @returns {Promise<boolean>} whether the server takes commands, and is ours and not another one that took the port first */
+  /** @returns {Promise<boolean>} whether it takes commands, and is ours and not another one that took the port first */
   async #answers() {
     try {
       const info = await this.command('INFO', 'server')
@@ -243,26 +285,16 @@ class RedisServer {
   }
 }
 
-function killAll() {
-  for (const server of running) server.killNow()
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** @param {number} pid */
-function isStopped(pid) {
-  try {
-    return /^\d+ \(.*\) [TtZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    // No /proc on this system, or no such process: nothing to wait for.
-    return true
-  }
+/**
+ * @param {number} pid
+ * @param {string} folder removed after `pid` was killed; may be empty
+ */
+function guard(pid, folder) {
+  const guardian = spawn('sh', ['-c', GUARDIAN, 'guardian', `${pid}`, folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+  guardian.on('error', () => {})
+  guardian.unref()
+  guardian.stdin.on('error', () => {})
+  const pipe = /** @type {import('node:net').Socket} */ (guardian.stdin)
+  pipe.unref()
+  return guardian
 }

@@ -6,8 +6,8 @@ import { type AcquireOptions, checkName, checkNames, checkObject, refuseUnknown 
 import { Claims } from './primitives/claims.js'
 import type { HeldLock } from './primitives/held-lock.js'
 import { holderInfo, type LockInfo, waiterInfo } from './primitives/lock-info.js'
-import * as recipes from './primitives/recipe.js'
 import type { CriticalSection, Mutex, ReadWriteLock, Semaphore } from './primitives/recipe.js'
+import * as recipes from './primitives/recipe.js'
 import { type LocksmithOptions, resolveLocksmithOptions, type Setup } from './setup.js'
 import { systemClock } from './util/clock.js'
 
@@ -104,10 +104,12 @@ class StoreLocksmith implements Locksmith {
     checkObject('filter', filter)
     refuseUnknown(filter, FILTER_KEYS, 'a query')
     const { name, prefix } = filter
-    const found = await this.answer(this.setup.store.query({
-      ...(name !== undefined && { name: checkName(name) }),
-      ...(prefix !== undefined && { prefix: checkName(prefix) }),
-    }))
+    const found = await this.answer(
+      this.setup.store.query({
+        ...(name !== undefined && { name: checkName(name) }),
+        ...(prefix !== undefined && { prefix: checkName(prefix) }),
+      }),
+    )
     return { held: found.held.map(holderInfo), pending: found.pending.map(waiterInfo) }
   }
 

@@ -5,8 +5,8 @@
 
 export { MemoryStore, type MemoryStoreOptions } from './store/memory-store.js'
 export type {
-  ClaimReply,
   ClaimRecord,
+  ClaimReply,
   ClaimRequest,
   Grant,
   HolderRecord,

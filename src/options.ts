@@ -116,7 +116,8 @@ export function checkLimit(limit: unknown): number {
 
 export function checkPermits(permits: unknown, limit: number): number {
   const checked = checkWhole('permits', permits, 1, MOST_PERMITS)
-  if (checked > limit) throw new LockOptionError('permits', permits, `must not be larger than the limit of the semaphore, which is ${limit}`)
+  if (checked > limit)
+    throw new LockOptionError('permits', permits, `must not be larger than the limit of the semaphore, which is ${limit}`)
   return checked
 }
 
@@ -141,7 +142,11 @@ export function checkObject(option: string, value: unknown): asserts value is Re
 export function refuseUnknown(options: object, known: ReadonlySet<string>, of: string): void {
   for (const key of Object.keys(options)) {
     if (!known.has(key)) {
-      throw new LockOptionError(key, (options as Record<string, unknown>)[key], `is not an option of ${of}; known are ${[...known].sort().join(', ')}`)
+      throw new LockOptionError(
+        key,
+        (options as Record<string, unknown>)[key],
+        `is not an option of ${of}; known are ${[...known].sort().join(', ')}`,
+      )
     }
   }
 }
@@ -156,7 +161,11 @@ export function refuseReplicas(options: { minReplicas?: unknown }): void {
 export function checkPrefix(value: unknown): string {
   if (typeof value !== 'string') throw new LockOptionError('prefix', value, 'must be a string')
   if (/\{\}/.test(value) && value.indexOf('{') === value.indexOf('{}')) {
-    throw new LockOptionError('prefix', value, "must not have '{}' as its first braces: the keys of a lock would fall into different Cluster slots")
+    throw new LockOptionError(
+      'prefix',
+      value,
+      "must not have '{}' as its first braces: the keys of a lock would fall into different Cluster slots",
+    )
   }
   if (Buffer.byteLength(value) > LONGEST_NAME_BYTES) {
     throw new LockOptionError('prefix', value, `must have at most ${LONGEST_NAME_BYTES} bytes in UTF-8`)
@@ -182,7 +191,12 @@ function checkBoolean(option: string, value: unknown): boolean {
 
 function checkSignal(value: unknown): AbortSignal {
   const signal = value as Partial<AbortSignal> | null
-  if (typeof signal !== 'object' || signal === null || typeof signal.addEventListener !== 'function' || typeof signal.aborted !== 'boolean') {
+  if (
+    typeof signal !== 'object' ||
+    signal === null ||
+    typeof signal.addEventListener !== 'function' ||
+    typeof signal.aborted !== 'boolean'
+  ) {
     throw new LockOptionError('signal', value, 'must be an AbortSignal')
   }
   return signal as AbortSignal

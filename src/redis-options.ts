@@ -24,7 +24,10 @@ export function targetOfUrl(url: unknown, redis: Readonly<Record<string, unknown
   const plain = typeof url === 'string' && /^rediss?:\/\//.test(url) && URL.canParse(url) ? new URL(url) : undefined
   // The text may hold a password, so that it is not shown.
   if (plain === undefined) throw new LockOptionError('url', typeof url, 'must be a URL such as redis://user:password@host:6379/0')
-  return { options: { ...modernOptions(redis), url }, describe: address(plain.hostname || DEFAULT_HOST, Number(plain.port || DEFAULT_PORT)) }
+  return {
+    options: { ...modernOptions(redis), url },
+    describe: address(plain.hostname || DEFAULT_HOST, Number(plain.port || DEFAULT_PORT)),
+  }
 }
 
 /**

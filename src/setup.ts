@@ -57,7 +57,7 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
   checkObject('options', options)
   refuseUnknown(options, KNOWN, 'a locksmith')
   refuseReplicas(options)
-  const given = SOURCES.filter(source => options[source] !== undefined)
+  const given = SOURCES.filter((source) => options[source] !== undefined)
   if (given.length > 1) throw new LockOptionError(given[1] as string, 'both', `can't be given together with ${given[0]}: choose one`)
   const { ttlMs, waitMs, name } = options
   if (name !== undefined && (typeof name !== 'string' || name.length > 256)) {

@@ -1,13 +1,13 @@
 /** The claims of this process that wait for one name, and the one timer that asks for them although nothing was heard. */
 
 import type { Clock, Timer } from '../util/clock.js'
-import type { PendingClaim } from './pending-claim.js'
 
 /** Spread over processes, so that a lease's end does not bring all of them at once. */
 const LEASE_END_JITTER_MS = 20
 
-export class NameQueue {
-  readonly claims = new Set<PendingClaim>()
+/** `Claim` is what waits; all that is done with it is to ask. */
+export class NameQueue<Claim> {
+  readonly claims = new Set<Claim>()
   private checkAtMs = Number.POSITIVE_INFINITY
   private leaseEndsAtMs = Number.POSITIVE_INFINITY
   private timer: Timer | undefined
@@ -15,7 +15,7 @@ export class NameQueue {
 
   constructor(
     private readonly clock: Clock,
-    private readonly ask: (claim: PendingClaim) => void,
+    private readonly ask: (claim: Claim) => void,
   ) {}
 
   /** The holders' next lease ends then: asking once, for whichever claim, moves the queue on. */
@@ -30,7 +30,7 @@ export class NameQueue {
     this.arm()
   }
 
-  remove(claim: PendingClaim): void {
+  remove(claim: Claim): void {
     this.claims.delete(claim)
     if (this.claims.size === 0) this.stop()
   }

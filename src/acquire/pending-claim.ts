@@ -37,7 +37,7 @@ export class PendingClaim {
   /** Why the last request failed; undefined after an answer. */
   problem: StoreFailure | undefined
   failures = 0
-  queue: NameQueue | undefined
+  queue: NameQueue<PendingClaim> | undefined
   deadline: Timer | undefined
   onAbort: (() => void) | undefined
 

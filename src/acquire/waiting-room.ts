@@ -25,7 +25,7 @@ const REMEMBERED = 1_000
 
 export class WaitingRoom {
   private readonly byId = new Map<string, PendingClaim>()
-  private readonly byName = new Map<string, NameQueue>()
+  private readonly byName = new Map<string, NameQueue<PendingClaim>>()
   private readonly givenUp = new Map<string, string>()
   private readonly takingBack = new Set<Promise<unknown>>()
   private closed = false
@@ -98,7 +98,7 @@ export class WaitingRoom {
     const listening = this.whenListening()
     if (listening === undefined) this.request(pending)
     // Subscribe first, then ask: a grant between the two would go unheard.
-    else listening.then(() => this.request(pending)).catch(error => this.failed(pending, error))
+    else listening.then(() => this.request(pending)).catch((error) => this.failed(pending, error))
   }
 
   private request(pending: PendingClaim): void {
@@ -106,11 +106,11 @@ export class WaitingRoom {
     const { id, ticket, once, claim } = pending
     pending.wasSent = true
     this.store.acquire({ ...claim, id, ticket, queue: !once }).then(
-      reply => {
+      (reply) => {
         pending.asking = false
         if (!pending.settled) this.answered(pending, reply)
       },
-      error => {
+      (error) => {
         pending.stray = true
         this.failed(pending, error)
       },
@@ -225,12 +225,12 @@ export class WaitingRoom {
     decide()
   }
 
-  private queueOf(pending: PendingClaim): NameQueue {
+  private queueOf(pending: PendingClaim): NameQueue<PendingClaim> {
     if (pending.queue !== undefined) return pending.queue
     const { name } = pending.claim
     let queue = this.byName.get(name)
     if (queue === undefined) {
-      queue = new NameQueue(this.clock, claim => this.ask(claim))
+      queue = new NameQueue<PendingClaim>(this.clock, (claim) => this.ask(claim))
       this.byName.set(name, queue)
     }
     queue.claims.add(pending)

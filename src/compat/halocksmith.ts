@@ -60,8 +60,8 @@ export function makeLockFunction(options?: HalocksmithOptions | string | number 
     if (typeof callback !== 'function') throw new LockOptionError('callback', callback, 'must be a function')
     acquire(settings, key).then(
       // Out of the promise: what a callback throws goes to the process, as with any callback.
-      release => setImmediate(callback, null, release),
-      error => setImmediate(callback, error),
+      (release) => setImmediate(callback, null, release),
+      (error) => setImmediate(callback, error),
     )
     return undefined
   }) as LockFunction
@@ -108,7 +108,7 @@ function makeRelease(lock: HeldLock, key: string): Release {
     if (typeof callback === 'function') {
       released.then(
         () => setImmediate(callback, null),
-        error => setImmediate(callback, error),
+        (error) => setImmediate(callback, error),
       )
     }
     return released
@@ -145,10 +145,10 @@ function normalize(given: HalocksmithOptions | string | number | NodeAddress[] |
   if (Array.isArray(given)) return { nodes: given }
   if (typeof given !== 'object') throw new LockOptionError('options', given, "must be an object, 'host:port', a port or an array of nodes")
   const { nodes, host, port, ...rest } = given as HalocksmithOptions & { host?: string; port?: number }
-  const numbered = Object.keys(rest).filter(key => /^\d+$/.test(key))
+  const numbered = Object.keys(rest).filter((key) => /^\d+$/.test(key))
   const options: HalocksmithOptions = Object.fromEntries(Object.entries(rest).filter(([key]) => !/^\d+$/.test(key)))
   if (nodes !== undefined) options.nodes = Array.isArray(nodes) ? nodes : [nodes as NodeAddress]
-  else if (numbered.length > 0) options.nodes = numbered.map(key => rest[key] as NodeAddress)
+  else if (numbered.length > 0) options.nodes = numbered.map((key) => rest[key] as NodeAddress)
   else if (host !== undefined || port !== undefined) {
     options.nodes = [{ ...(host !== undefined && { host }), ...(port !== undefined && { port }) }]
   }

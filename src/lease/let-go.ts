@@ -38,5 +38,5 @@ export async function letGo(
 }
 
 function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise(resolve => clock.after(delayMs, resolve))
+  return new Promise((resolve) => clock.after(delayMs, resolve))
 }

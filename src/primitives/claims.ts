@@ -74,10 +74,14 @@ export class Claims implements ClaimRunner {
     const parts = parseSerialized(text)
     const locks: HeldLock[] = []
     for (const { name, id, ttlMs, autoExtend, fencingToken } of parts) {
-      const reply = await this.store.renew(name, id, ttlMs).catch(error => {
-        throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be restored: ${error.message}`, { key: name, cause: error })
+      const reply = await this.store.renew(name, id, ttlMs).catch((error) => {
+        throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be restored: ${error.message}`, {
+          key: name,
+          cause: error,
+        })
       })
-      if (reply.status === 'lost') throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
+      if (reply.status === 'lost')
+        throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
       const terms = { name, id, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
       locks.push(this.hold(terms, { fencingToken, validUntilMs: reply.validUntilMs }, false, false))
     }
@@ -87,10 +91,10 @@ export class Claims implements ClaimRunner {
   /** Rejects who waits, releases what is held, and resolves when that is done or the server does not answer. */
   async close(): Promise<void> {
     this.closed = true
-    const held = Array.from(this.keeper.leases, lease => new SingleHeldLock(lease, this.holding).release())
+    const held = Array.from(this.keeper.leases, (lease) => new SingleHeldLock(lease, this.holding).release())
     const done = Promise.allSettled([this.room.close(), ...held])
     let timer: { cancel(): void } | undefined
-    const patience = new Promise<void>(resolve => {
+    const patience = new Promise<void>((resolve) => {
       timer = this.clock.after(CLOSE_PATIENCE_MS, resolve)
     })
     await Promise.race([done, patience])
@@ -130,7 +134,7 @@ export class Claims implements ClaimRunner {
   private async claimAll(names: readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
     const untilMs = this.clock.now() + options.waitMs
     const locks: HeldLock[] = []
-    const giveBack = () => Promise.allSettled(locks.map(lock => lock.release()))
+    const giveBack = () => Promise.allSettled(locks.map((lock) => lock.release()))
     try {
       for (const name of acquisitionOrder(names)) {
         const waitMs = Math.max(0, Math.ceil(untilMs - this.clock.now()))
@@ -160,11 +164,11 @@ export class Claims implements ClaimRunner {
   private whenListening(): Promise<void> | undefined {
     if (this.isListening) return undefined
     this.listening ??= this.store.listen(this.session, this.listener()).then(
-      leave => {
+      (leave) => {
         this.leave = leave
         this.isListening = true
       },
-      error => {
+      (error) => {
         this.listening = undefined
         throw error
       },
@@ -178,7 +182,7 @@ export class Claims implements ClaimRunner {
         // A message that came twice is no news of a lock that is held.
         if (!this.keeper.has(id)) this.room.onGranted(id, grant)
       },
-      changed: id => {
+      changed: (id) => {
         this.room.onChanged(id)
         this.keeper.verify(id)
       },
@@ -186,7 +190,7 @@ export class Claims implements ClaimRunner {
         this.room.onRestored()
         this.keeper.recheck()
       },
-      disconnected: error => this.room.onDisconnected(error),
+      disconnected: (error) => this.room.onDisconnected(error),
       warning: (code, message) => {
         publish('halocksmith:warning', { name: '', code, message })
         process.emitWarning(message, { type: 'HalocksmithWarning', code: `HALOCKSMITH_${code}` })
@@ -214,4 +218,3 @@ function attach(error: unknown, problem: Error | undefined): void {
   if (problem === undefined || typeof error !== 'object' || error === null || !Object.isExtensible(error)) return
   Object.defineProperty(error, 'releaseError', { value: problem, configurable: true, writable: true })
 }
-

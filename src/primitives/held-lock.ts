@@ -167,7 +167,7 @@ export class SingleHeldLock implements HeldLock {
   private async patiently(task: ReturnType<typeof letGo>): ReturnType<typeof letGo> {
     const { clock } = this.holding
     let timer: { cancel(): void } | undefined
-    const patience = new Promise<Awaited<typeof task>>(resolve => {
+    const patience = new Promise<Awaited<typeof task>>((resolve) => {
       timer = clock.after(RELEASE_PATIENCE_MS, () => resolve({ status: 'unanswered', uncertain: true }))
     })
     // It may fail long after we stopped looking.

@@ -83,5 +83,5 @@ function parseInfo(info: string): Pick<LockInfo, 'label' | 'host' | 'pid' | 'met
 }
 
 function isTexts(value: unknown): value is Record<string, string> {
-  return typeof value === 'object' && value !== null && Object.values(value).every(text => typeof text === 'string')
+  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string')
 }

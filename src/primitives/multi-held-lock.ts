@@ -14,8 +14,8 @@ export class MultiHeldLock implements HeldLock {
   readonly names: readonly string[]
 
   constructor(private readonly locks: readonly HeldLock[]) {
-    this.names = Object.freeze(locks.map(lock => lock.name))
-    this.signal = AbortSignal.any(locks.map(lock => lock.signal))
+    this.names = Object.freeze(locks.map((lock) => lock.name))
+    this.signal = AbortSignal.any(locks.map((lock) => lock.signal))
   }
 
   /** The names, joined; see `names` for each. */
@@ -25,18 +25,18 @@ export class MultiHeldLock implements HeldLock {
 
   /** The largest of the locks' tokens: larger than that of every earlier claim on the same names. */
   get fencingToken(): number {
-    return Math.max(...this.locks.map(lock => lock.fencingToken))
+    return Math.max(...this.locks.map((lock) => lock.fencingToken))
   }
 
   /** The worst of the locks' states: one that is lost makes all of it lost. */
   get state(): LeaseState {
-    const states = this.locks.map(lock => lock.state)
+    const states = this.locks.map((lock) => lock.state)
     for (const worst of ['lost', 'released', 'unknown'] as const) if (states.includes(worst)) return worst
     return 'held'
   }
 
   get remainingMs(): number {
-    return Math.min(...this.locks.map(lock => lock.remainingMs))
+    return Math.min(...this.locks.map((lock) => lock.remainingMs))
   }
 
   assertHeld(): void {
@@ -44,19 +44,19 @@ export class MultiHeldLock implements HeldLock {
   }
 
   async extend(ttlMs?: number): Promise<void> {
-    await Promise.all(this.locks.map(lock => lock.extend(ttlMs)))
+    await Promise.all(this.locks.map((lock) => lock.extend(ttlMs)))
   }
 
   /** Releases all, the last acquired first; `released` only if every one was. */
   async release(): Promise<ReleaseOutcome> {
-    const settled = await Promise.allSettled(this.locks.toReversed().map(lock => lock.release()))
+    const settled = await Promise.allSettled(this.locks.toReversed().map((lock) => lock.release()))
     for (const one of settled) if (one.status === 'rejected') throw one.reason
-    const outcomes = settled.map(one => (one as PromiseFulfilledResult<ReleaseOutcome>).value)
-    return outcomes.find(outcome => outcome.reason === 'lost') ?? outcomes.find(outcome => !outcome.released) ?? { released: true }
+    const outcomes = settled.map((one) => (one as PromiseFulfilledResult<ReleaseOutcome>).value)
+    return outcomes.find((outcome) => outcome.reason === 'lost') ?? outcomes.find((outcome) => !outcome.released) ?? { released: true }
   }
 
   serialize(): string {
-    return joinSerialized(this.locks.map(lock => lock.serialize()))
+    return joinSerialized(this.locks.map((lock) => lock.serialize()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -54,12 +54,12 @@ export interface ClaimRunner {
 
 /** A recipe for one shape of claim; each call may override the options that the recipe was made with. */
 export function makeMutex(runner: ClaimRunner, name: string, shape: Shape, defaults?: AcquireOptions): Mutex {
-  return makeRecipe<AcquireOptions>(runner, name, defaults, options => [shape, options])
+  return makeRecipe<AcquireOptions>(runner, name, defaults, (options) => [shape, options])
 }
 
 export function makeSemaphore(runner: ClaimRunner, name: string, limit: number, defaults?: AcquireOptions): Semaphore {
   checkLimit(limit)
-  const recipe = makeRecipe<SemaphoreOptions>(runner, name, defaults, options => {
+  const recipe = makeRecipe<SemaphoreOptions>(runner, name, defaults, (options) => {
     const { permits = 1, ...rest } = options ?? {}
     return [{ mode: 'counted', permits: checkPermits(permits, limit), limit }, rest]
   })
@@ -87,6 +87,8 @@ function makeRecipe<Options extends AcquireOptions>(
     acquire: async (options?: Options) => runner.acquire(names, ...merge(options)),
     tryAcquire: async (options?: Options) => runner.tryAcquire(names, ...merge(options)),
     using: async <T>(first: Options | CriticalSection<T>, second?: CriticalSection<T>) =>
-      typeof first === 'function' ? runner.using(names, ...merge(undefined), first) : runner.using(names, ...merge(first), second as CriticalSection<T>),
+      typeof first === 'function'
+        ? runner.using(names, ...merge(undefined), first)
+        : runner.using(names, ...merge(first), second as CriticalSection<T>),
   })
 }

@@ -62,7 +62,7 @@ export class Exchange {
   ) {
     this.unwatch = client.watch({
       up: () => this.onUp(),
-      down: error => this.onDown(error),
+      down: (error) => this.onDown(error),
     })
   }
 
@@ -256,7 +256,7 @@ export class Exchange {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
       this.settle(sent, failure)
     }
-    const unsent = this.pending.findIndex(operation => operation.madeAtMs > beforeMs)
+    const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
     if (this.silences >= SILENCES) {

@@ -39,7 +39,7 @@ export class Inbox {
   ) {}
 
   get listeners(): SessionListener[] {
-    return Array.from(this.sessions.values(), session => session.listener)
+    return Array.from(this.sessions.values(), (session) => session.listener)
   }
 
   /** How a waiter of this session can be woken at present. */
@@ -68,15 +68,15 @@ export class Inbox {
   private subscribe(session: string, entry: Session): Promise<unknown> {
     entry.subscribed ??= this.client
       .subscribe(this.keys.inbox(session), {
-        message: text => this.hear(session, text),
+        message: (text) => this.hear(session, text),
         restored: () => entry.listener.restored(),
       })
       .then(
-        unsubscribe => {
+        (unsubscribe) => {
           entry.wake = this.client.wake === 'spublish' ? 's' : 'p'
           return unsubscribe
         },
-        error => {
+        (error) => {
           if (error instanceof ClientError && error.code === 'REPLY' && error.replyCode === 'NOPERM') {
             this.warn(
               'NO_CHANNEL_RIGHT',

@@ -61,8 +61,8 @@ export class RedisStore implements LockStore {
     this.exchange = new Exchange(this.client, this.clock, [this.keys.inboxPrefix, String(this.claimWindowMs), String(waiterLifeMs)])
     this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
-      up: () => this.inbox.listeners.forEach(listener => listener.restored()),
-      down: error => this.inbox.listeners.forEach(listener => listener.disconnected(error)),
+      up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
+      down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error)),
     })
   }
 
@@ -102,10 +102,8 @@ export class RedisStore implements LockStore {
 
   async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
     const names = filter.name === undefined ? await this.names(filter.prefix ?? '') : [filter.name]
-    const found = await Promise.all(
-      names.map(async name => replies.inspection(name, await this.send(this.keys.stateKey(name), 'Q'))),
-    )
-    return { held: found.flatMap(one => one.held), pending: found.flatMap(one => one.pending) }
+    const found = await Promise.all(names.map(async (name) => replies.inspection(name, await this.send(this.keys.stateKey(name), 'Q'))))
+    return { held: found.flatMap((one) => one.held), pending: found.flatMap((one) => one.pending) }
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Turns what the scripts reply into the store's terms. Client libraries differ in what they make of a number or a text. */
 
-import { StoreFailure } from '../store.js'
 import type { ClaimReply, HolderRecord, ReleaseReply, RenewReply, WaiterRecord } from '../store.js'
+import { StoreFailure } from '../store.js'
 
 /** A reply to one operation, with what is needed to put it on this process's clock. */
 export interface Answer {

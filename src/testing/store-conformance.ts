@@ -1,0 +1,57 @@
+/**
+ * The engine contract in tests: what `src/store/store.ts` says in words. Each case gets a store of its own, listens as several sessions, and
+ * proves what it says by what another observer sees, never by waiting and hoping.
+ */
+
+import type { ConformanceCase } from './case.js'
+import { claimCases } from './store/claims.js'
+import { grantCases } from './store/grants.js'
+import { Lab, type StoreHarness } from './store/lab.js'
+import { leaseCases } from './store/leases.js'
+import { nameCases } from './store/names.js'
+import { overviewCases } from './store/overview.js'
+import { queueCases } from './store/queue.js'
+import { releaseCases } from './store/releases.js'
+import { requestCases } from './store/requests.js'
+import { tokenCases } from './store/tokens.js'
+import { trafficCases } from './store/traffic.js'
+
+export type { StoreHarness, StoreUnderTest } from './store/lab.js'
+
+const TOPICS = {
+  claims: claimCases,
+  requests: requestCases,
+  queue: queueCases,
+  tokens: tokenCases,
+  leases: leaseCases,
+  grants: grantCases,
+  releases: releaseCases,
+  overview: overviewCases,
+  names: nameCases,
+  traffic: trafficCases,
+}
+
+/**
+ * All cases that a store can be held to.
+ *
+ * ```js
+ * for (const one of storeConformance({ open: () => openMyStore() })) test(one.name, () => one.run())
+ * ```
+ */
+export function storeConformance(harness: StoreHarness): ConformanceCase[] {
+  return Object.entries(TOPICS).flatMap(([topic, cases]) =>
+    cases
+      .filter(one => one.needs?.(harness) ?? true)
+      .map(one => ({
+        name: `${topic}: ${one.name}`,
+        async run() {
+          const lab = new Lab(await harness.open(), harness)
+          try {
+            await one.run(lab)
+          } finally {
+            await lab.close()
+          }
+        },
+      })),
+  )
+}
