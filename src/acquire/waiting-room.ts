@@ -20,6 +20,9 @@ const FIRST_ANSWER_MS = 2_000
 /** A claim that could not be asked for is asked for again after this time, doubled at each failure, up to the regular check. */
 const FIRST_RETRY_MS = 100
 
+/** However short the leases, waiters ask no more often than this. */
+const SHORTEST_CHECK_MS = 50
+
 /** Names of claims that were given up, for grants that reach them late: more than this many are forgotten. */
 const REMEMBERED = 1_000
 
@@ -146,7 +149,8 @@ export class WaitingRoom {
     pending.ticket = ticket
     const queue = this.queueOf(pending)
     queue.expectLeaseEnd(nextEndMs)
-    queue.checkWithin(this.store.checkEveryMs)
+    // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.
+    queue.checkWithin(Math.min(this.store.checkEveryMs, Math.max(SHORTEST_CHECK_MS, pending.claim.ttlMs / 2)))
   }
 
   private grant(pending: PendingClaim, grant: Grant, pushed: boolean): void {

@@ -9,6 +9,8 @@ export interface NodeRedisClient {
   readonly options?: NodeRedisOptions
   connect(): Promise<unknown>
   sendCommand(args: readonly string[], options?: object): Promise<unknown>
+  /** Since version 5: the same client, seen through other defaults. */
+  withCommandOptions?(options: object): Pick<NodeRedisClient, 'sendCommand'>
   subscribe(channels: string | string[], listener: (payload: string, channel: string) => void): Promise<unknown>
   unsubscribe(channels: string | string[], listener?: (payload: string, channel: string) => void): Promise<unknown>
   duplicate(overrides?: NodeRedisOptions): NodeRedisClient
@@ -50,7 +52,7 @@ export function wireOptions(socket: NodeRedisSocketOptions | undefined, connectT
     disableOfflineQueue: true,
     // Its timer would keep the process alive.
     pingInterval: undefined,
-    // Version 6 gives up on an unwritten command after 5 s by default, and the timer for that halves its throughput.
+    // Version 6 gives up on an unwritten command after 5 s by default, and the timer for that divides its throughput by four.
     commandOptions: { timeout: 0 },
     // On a server's notice of maintenance it would change sockets by itself; here the old one is lost and a new one is made.
     maintNotifications: 'disabled',
