@@ -107,7 +107,7 @@ class StoreLocksmith implements Locksmith {
     const found = await this.answer(
       this.setup.store.query({
         ...(name !== undefined && { name: checkName(name) }),
-        ...(prefix !== undefined && { prefix: checkName(prefix) }),
+        ...(prefix !== undefined && { prefix: checkName(prefix, 'prefix') }),
       }),
     )
     return { held: found.held.map(holderInfo), pending: found.pending.map(waiterInfo) }

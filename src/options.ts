@@ -62,12 +62,14 @@ export const ACQUIRE_DEFAULTS: ResolvedAcquireOptions = Object.freeze({
   metadata: undefined,
 })
 
-const ACQUIRE_KEYS = new Set([...Object.keys(ACQUIRE_DEFAULTS), 'minReplicas', 'permits'])
+const ACQUIRE_KEYS = new Set([...Object.keys(ACQUIRE_DEFAULTS), 'minReplicas'])
 
 /** Checks and completes acquire options; `base` has what the locksmith and the recipe say already. */
 export function resolveAcquireOptions(options: AcquireOptions | undefined, base: ResolvedAcquireOptions): ResolvedAcquireOptions {
   if (options === undefined) return base
   checkObject('options', options)
+  // A semaphore takes it out of its options; anywhere else it would be ignored without a word.
+  if ('permits' in options) throw new LockOptionError('permits', options.permits, 'is an option of a semaphore only')
   refuseUnknown(options, ACQUIRE_KEYS, 'an acquire')
   refuseReplicas(options)
   const ttlMs = options.ttlMs === undefined ? base.ttlMs : checkTtlMs(options.ttlMs)
@@ -88,17 +90,17 @@ export function resolveAcquireOptions(options: AcquireOptions | undefined, base:
 }
 
 /** A lock's name: text of at most 512 bytes in UTF-8. */
-export function checkName(name: unknown): string {
-  if (typeof name !== 'string') throw new LockOptionError('name', name, 'must be a string')
+export function checkName(name: unknown, option = 'name'): string {
+  if (typeof name !== 'string') throw new LockOptionError(option, name, 'must be a string')
   // Most names are short: three bytes a character is the most that UTF-8 needs of UTF-16.
   if (name.length * 3 > LONGEST_NAME_BYTES) {
     const bytes = Buffer.byteLength(name)
     if (bytes > LONGEST_NAME_BYTES) {
-      throw new LockOptionError('name', name, `must have at most ${LONGEST_NAME_BYTES} bytes in UTF-8, this one has ${bytes}`)
+      throw new LockOptionError(option, name, `must have at most ${LONGEST_NAME_BYTES} bytes in UTF-8, this one has ${bytes}`)
     }
   }
   if (/[\uD800-\uDFFF]/.test(name) && !isWellFormed(name)) {
-    throw new LockOptionError('name', name, 'must be well-formed text: it has half of a surrogate pair, which has no form in UTF-8')
+    throw new LockOptionError(option, name, 'must be well-formed text: it has half of a surrogate pair, which has no form in UTF-8')
   }
   return name
 }
@@ -107,7 +109,7 @@ export function checkName(name: unknown): string {
 export function checkNames(names: unknown): string[] {
   if (!Array.isArray(names)) return [checkName(names)]
   if (names.length === 0) throw new LockOptionError('names', names, 'must name at least one lock')
-  return names.map(checkName)
+  return names.map((name) => checkName(name))
 }
 
 export function checkLimit(limit: unknown): number {
@@ -204,11 +206,13 @@ function checkSignal(value: unknown): AbortSignal {
 
 function checkMetadata(value: unknown): Readonly<Record<string, string>> {
   checkObject('metadata', value)
-  const copy: Record<string, string> = {}
-  for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') throw new LockOptionError(`metadata.${key}`, text, 'must be a string')
-    copy[key] = text
-  }
+  // Not by assignment, which loses a key `__proto__`.
+  const copy = Object.fromEntries(
+    Object.entries(value).map(([key, text]) => {
+      if (typeof text !== 'string') throw new LockOptionError(`metadata.${key}`, text, 'must be a string')
+      return [key, text]
+    }),
+  )
   const bytes = Buffer.byteLength(JSON.stringify(copy))
   if (bytes > LARGEST_METADATA_BYTES) {
     throw new LockOptionError('metadata', value, `must have at most ${LARGEST_METADATA_BYTES} bytes as JSON, this has ${bytes}`)

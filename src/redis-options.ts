@@ -12,21 +12,32 @@ export interface RedisTarget {
 const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 6379
 
-/** One node and options that go to the client as they are. Options of the node win. */
+/**
+ * One node and options that go to the client as they are. Options of the node win; where it names no address, one in node-redis' own
+ * places (`url`, `socket.host`, `socket.port`, `socket.path`) counts.
+ */
 export function targetOfNode(node: NodeAddress, redis: Readonly<Record<string, unknown>> = {}): RedisTarget {
-  if (typeof node === 'string' && /^rediss?:\/\//.test(node)) return targetOfUrl(node, redis)
-  const { host, port, ...rest } = parseNode(node)
-  const { socket, ...options } = modernOptions({ ...redis, ...rest })
-  return { options: { ...options, socket: { ...(socket as object | undefined), host, port } }, describe: address(host, port) }
+  if (isUrl(node)) return targetOfUrl(node, redis)
+  const { host: nodeHost, port: nodePort, ...rest } = parseNode(node)
+  const { url, socket = {}, ...options } = modernOptions({ ...redis, ...rest })
+  if (url !== undefined) {
+    if (nodeHost === undefined && nodePort === undefined) return targetOfUrl(url, { ...redis, ...rest })
+    throw new LockOptionError('url', typeof url, "can't be given together with another address: choose one")
+  }
+  checkObject('socket', socket)
+  const host = checkHost(nodeHost ?? socket.host ?? DEFAULT_HOST)
+  const port = checkPort(nodePort ?? socket.port ?? DEFAULT_PORT)
+  const describe = typeof socket.path === 'string' ? socket.path : address(host, port)
+  return { options: { ...options, socket: { ...socket, host, port } }, describe }
 }
 
 export function targetOfUrl(url: unknown, redis: Readonly<Record<string, unknown>> = {}): RedisTarget {
-  const plain = typeof url === 'string' && /^rediss?:\/\//.test(url) && URL.canParse(url) ? new URL(url) : undefined
+  const plain = isUrl(url) && URL.canParse(url) ? new URL(url) : undefined
   // The text may hold a password, so that it is not shown.
   if (plain === undefined) throw new LockOptionError('url', typeof url, 'must be a URL such as redis://user:password@host:6379/0')
   return {
     options: { ...modernOptions(redis), url },
-    describe: address(plain.hostname || DEFAULT_HOST, Number(plain.port || DEFAULT_PORT)),
+    describe: address(plain.hostname.replace(/[[\]]/g, '') || DEFAULT_HOST, Number(plain.port || DEFAULT_PORT)),
   }
 }
 
@@ -44,27 +55,37 @@ export function singleNode(nodes: unknown): NodeAddress {
   return nodes[0] as NodeAddress
 }
 
-function parseNode(node: unknown): { host: string; port: number; [option: string]: unknown } {
-  if (typeof node === 'number') return { host: DEFAULT_HOST, port: checkPort(node) }
+/** A node in parts; what it does not say is undefined. */
+function parseNode(node: unknown): { host?: unknown; port?: unknown; [option: string]: unknown } {
+  if (typeof node === 'number') return { host: DEFAULT_HOST, port: node }
   if (typeof node === 'string') return parseAddress(node)
   checkObject('node', node)
-  const { host = DEFAULT_HOST, port = DEFAULT_PORT, ...rest } = node
-  if (typeof host !== 'string' || host === '') throw new LockOptionError('node.host', host, 'must be a host name or an address')
-  return { host, port: checkPort(typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port), ...rest }
+  return node
 }
 
 /** `host:port`, `host`, `:port`, `[ipv6]:port`, a bare IPv6 address, or a port as text. */
-function parseAddress(text: string): { host: string; port: number } {
-  if (/^\d+$/.test(text)) return { host: DEFAULT_HOST, port: checkPort(Number(text)) }
-  const bare = /^[^[\]:\s]+$|^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) ? text : undefined
+function parseAddress(text: string): { host: string; port: unknown } {
+  if (/^\d+$/.test(text)) return { host: DEFAULT_HOST, port: text }
+  const bare = /^[^[\]:@\s]+$|^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) ? text : undefined
   if (bare !== undefined) return { host: bare, port: DEFAULT_PORT }
-  const found = /^(?:\[([0-9a-f:.]+)\]|([^[\]:\s]*))(?::(\d+))?$/i.exec(text)
-  if (found === null) throw new LockOptionError('node', text, "must be 'host:port', 'host', a port or { host, port }")
-  return { host: found[1] || found[2] || DEFAULT_HOST, port: found[3] === undefined ? DEFAULT_PORT : checkPort(Number(found[3])) }
+  const found = /^(?:\[([0-9a-f:.]+)\]|([^[\]:@\s]*))(?::(\d+))?$/i.exec(text)
+  // Whoever wrote a URL's user and password here finds them neither in an error nor in a log.
+  if (found === null)
+    throw new LockOptionError('node', text.replace(/^.*@/s, '***@'), "must be 'host:port', 'host', a port or { host, port }")
+  return { host: found[1] || found[2] || DEFAULT_HOST, port: found[3] ?? DEFAULT_PORT }
+}
+
+function isUrl(value: unknown): value is string {
+  return typeof value === 'string' && /^rediss?:\/\//.test(value)
+}
+
+function checkHost(host: unknown): string {
+  if (typeof host !== 'string' || host === '') throw new LockOptionError('node.host', host, 'must be a host name or an address')
+  return host
 }
 
 function checkPort(port: unknown): number {
-  return checkWhole('port', port, 1, 65_535)
+  return checkWhole('port', typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port, 1, 65_535)
 }
 
 /** Options that old clients had by other names. */

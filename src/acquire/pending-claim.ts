@@ -4,6 +4,8 @@ import type { ClaimRequest, Grant, StoreFailure } from '../store/store.js'
 import type { Timer } from '../util/clock.js'
 import type { NameQueue } from './name-queue.js'
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** What a claimant asks for; the rest of a {@link ClaimRequest} belongs to the waiting. */
 export type Claim = Omit<ClaimRequest, 'id' | 'ticket' | 'queue'>
 
@@ -25,7 +27,8 @@ export interface Granted {
 }
 
 export class PendingClaim {
-  ticket = 0
+  /** What the store is asked for; the same object each time. */
+  readonly request: Mutable<ClaimRequest>
   /** A request is under way. */
   asking = false
   /** The server has said at least once that this claim waits. */
@@ -49,7 +52,10 @@ export class PendingClaim {
     /** Decides the claim: granted, or null for busy until the end of the wait. */
     readonly resolve: (granted: Granted | null) => void,
     readonly reject: (reason: unknown) => void,
-  ) {}
+  ) {
+    const { name, mode, permits, limit, ttlMs, priority, info } = claim
+    this.request = { name, id, mode, permits, limit, ttlMs, priority, ticket: 0, queue: patience.waitMs !== 0, info }
+  }
 
   /** A single attempt leaves no waiter behind. */
   get once(): boolean {

@@ -106,9 +106,8 @@ export class WaitingRoom {
 
   private request(pending: PendingClaim): void {
     if (pending.settled) return
-    const { id, ticket, once, claim } = pending
     pending.wasSent = true
-    this.store.acquire({ ...claim, id, ticket, queue: !once }).then(
+    this.store.acquire(pending.request).then(
       (reply) => {
         pending.asking = false
         if (!pending.settled) this.answered(pending, reply)
@@ -146,7 +145,7 @@ export class WaitingRoom {
   private wait(pending: PendingClaim, ticket: number, nextEndMs: number): void {
     if (!pending.answered) publish('halocksmith:waiting', { name: pending.claim.name, id: pending.id })
     pending.answered = true
-    pending.ticket = ticket
+    pending.request.ticket = ticket
     const queue = this.queueOf(pending)
     queue.expectLeaseEnd(nextEndMs)
     // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.

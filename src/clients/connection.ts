@@ -120,6 +120,8 @@ export class Connection<W extends Wire> {
 
   async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
     const wire = await this.opened()
+    // Closed or lost in between: node-redis would queue it for ever.
+    if (wire !== this.wire) throw this.reason
     const listeners = this.channels.get(channel) ?? new Set()
     this.channels.set(channel, listeners.add(listener))
     try {

@@ -10,9 +10,12 @@ import { ClientError, replyError } from './client.js'
  */
 export function toClientError(error: unknown, otherwise: 'CONNECTION' | 'CLOSED' = 'CONNECTION'): ClientError {
   if (error instanceof ClientError) return error
-  const text = textOf(error)
+  const text = textOf(error).replace(LOGIN_STEP, '')
   return isReply(error, text) ? replyError(text) : new ClientError(otherwise, text)
 }
+
+/** What the old node_redis puts before a server's refusal while it connects. */
+const LOGIN_STEP = /^(?:Ready check failed|Auth error|Auth failed): /
 
 /** Whether a text is a server's error reply: those begin with a word of capitals. `connect ECONNREFUSED …` and the like do not. */
 const REPLY_TEXT = /^[A-Z][A-Z0-9_]+:? /

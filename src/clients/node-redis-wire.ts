@@ -52,7 +52,7 @@ export function wireOptions(socket: NodeRedisSocketOptions | undefined, connectT
     disableOfflineQueue: true,
     // Its timer would keep the process alive.
     pingInterval: undefined,
-    // Version 6 gives up on an unwritten command after 5 s by default, and the timer for that divides its throughput by four.
+    // Version 6 gives up on an unwritten command after 5 s by default, and the timer for that costs more than the command.
     commandOptions: { timeout: 0 },
     // On a server's notice of maintenance it would change sockets by itself; here the old one is lost and a new one is made.
     maintNotifications: 'disabled',
@@ -77,7 +77,8 @@ export class NodeRedisWire implements Wire {
     client.on('error', (error: unknown) => events.lost(error))
     client.on('connect', () => {
       this.hasSocket = true
-      if (this.doomed) this.destroy()
+      // Version 4 is about to write its handshake, and would leave its commands' rejections unhandled.
+      if (this.doomed) setImmediate(() => this.destroy())
       // Node forgets an unref() when it tries a host's second address.
       else this.hold(this.active)
     })

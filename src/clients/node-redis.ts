@@ -6,8 +6,8 @@ import type { Wire, WireEvents } from './connection.js'
 import { type NodeRedisClient, NodeRedisWire, wireOptions } from './node-redis-wire.js'
 
 /**
- * Given with every command, against what the caller may have set for all of theirs: version 6's default time limit, which divides its
- * throughput by four, replies as other types than text and numbers, and an AbortSignal.
+ * Given with every command, against what the caller may have set for all of theirs: version 6's default time limit, whose timer
+ * costs more than the command, replies as other types than text and numbers, and an AbortSignal.
  */
 const COMMAND_OPTIONS = Object.freeze({ timeout: 0, typeMapping: Object.freeze({}), abortSignal: undefined, asap: false })
 
@@ -17,6 +17,8 @@ type LegacyMode = NodeRedisClient & { readonly v4: Pick<NodeRedisClient, 'sendCo
 interface Shared {
   readonly channel: string
   readonly listener: ChannelListener
+  /** Whether the server has confirmed it. */
+  stands: boolean
   hear(payload: string): void
 }
 
@@ -41,7 +43,7 @@ export class NodeRedisPort extends CallerClient {
     this.listen('ready', () => {
       this.tellUp()
       // It has subscribed again by then.
-      for (const { listener } of this.shared) listener.restored()
+      for (const { listener, stands } of this.shared) if (stands) listener.restored()
     })
     this.listen('error', (error: unknown) => {
       // There are errors of other kinds, which leave the connection as it is.
@@ -70,15 +72,24 @@ export class NodeRedisPort extends CallerClient {
     if (!this.isUp) throw this.reason
     this.shares ??= this.speaksResp3()
     if (!(await this.shares)) return super.subscribe(channel, listener)
-    const shared = { channel, listener, hear: (payload: string) => listener.message(payload) }
-    await this.client.subscribe(channel, shared.hear).catch(this.rethrow)
+    // Closed or lost in between: node-redis would queue it for ever.
+    if (!this.isUp) throw this.reason
+    const shared: Shared = { channel, listener, stands: false, hear: (payload) => listener.message(payload) }
     this.shared.add(shared)
+    try {
+      await this.client.subscribe(channel, shared.hear)
+    } catch (error) {
+      this.shared.delete(shared)
+      return this.rethrow(error)
+    }
+    if (!this.shared.has(shared)) throw this.reason
+    shared.stands = true
     return () => this.unsubscribe(shared)
   }
 
   override async close(): Promise<void> {
-    await Promise.all([...this.shared].map((shared) => this.unsubscribe(shared)))
     await super.close()
+    await Promise.all([...this.shared].map((shared) => this.unsubscribe(shared)))
   }
 
   protected get isOver(): boolean {

@@ -65,7 +65,9 @@ export class Keeper {
   /** A hint that the lock may have been taken away: never believed, always asked. Asking for 1 ms changes nothing of a lease that stands. */
   verify(id: string): void {
     const lease = this.byId.get(id)
-    if (lease !== undefined) void this.renew(lease, 1)
+    if (lease === undefined) return
+    if (lease.renewing) lease.hinted = true
+    else void this.renew(lease, 1)
   }
 
   /** A renewal that somebody else asked for succeeded. */
@@ -76,11 +78,12 @@ export class Keeper {
 
   private firstDueMs(lease: Lease): number {
     const { autoExtend, ttlMs } = lease.terms
-    if (lease.pushed) return this.clock.now() + Math.min(CONFIRM_AFTER_MS, ttlMs / 4)
+    if (lease.isProvisional) return this.clock.now() + Math.min(CONFIRM_AFTER_MS, ttlMs / 4)
     return autoExtend ? renewalDueMs(lease.deadlineMs, ttlMs) : lease.deadlineMs
   }
 
   private nextDueMs(lease: Lease): number {
+    if (lease.isProvisional) return this.firstDueMs(lease)
     const { autoExtend, ttlMs, maxHoldMs } = lease.terms
     // Once the lease ends with the longest hold, no renewal can add anything.
     const extendable = autoExtend && lease.deadlineMs + ttlMs / 3 < lease.grantedAtMs + maxHoldMs
@@ -125,6 +128,7 @@ export class Keeper {
   private async renew(lease: Lease, ttlMs: number): Promise<void> {
     if (lease.renewing || !lease.isActive) return
     lease.renewing = true
+    lease.watchNow()
     try {
       const reply = await this.store.renew(lease.terms.name, lease.terms.id, ttlMs)
       if (reply.status === 'lost') lease.lose('the server no longer has it')
@@ -134,6 +138,10 @@ export class Keeper {
       this.failed(lease, error instanceof Error ? error : new StoreFailure('unreachable', String(error)))
     } finally {
       lease.renewing = false
+    }
+    if (lease.hinted) {
+      lease.hinted = false
+      void this.renew(lease, 1)
     }
   }
 

@@ -27,6 +27,14 @@ export class Lease implements HeapEntry {
   heapIndex = -1
   /** A renewal is under way. */
   renewing = false
+  /** A hint that the lock was taken away came while a renewal was under way, whose answer may be older than the hint. */
+  hinted = false
+  /**
+   * What the caller has of the lock, and what is done when the lock turns out to be held for longer: until then it is kept from being
+   * collected, which costs nothing, and from then on it is watched for that, which costs.
+   */
+  private handle: object | undefined
+  private watch: ((handle: object) => void) | undefined
   /** The moment from which the lock is not certainly ours any more. */
   deadlineMs: number
   readonly fencingToken: number
@@ -78,11 +86,30 @@ export class Lease implements HeapEntry {
     return this.current === 'held' || this.current === 'unknown'
   }
 
+  /** Pushed, and not confirmed yet: the server keeps it for a claim window only. */
+  get isProvisional(): boolean {
+    return this.pushed && !this.confirmed
+  }
+
+  /** `watch` is called once, with the handle, at the first renewal. */
+  watchLater(handle: object, watch: (handle: object) => void): void {
+    this.handle = handle
+    this.watch = watch
+  }
+
+  /** The lock is held for long: from now on its handle can be collected. */
+  watchNow(): void {
+    if (this.handle === undefined) return
+    this.watch?.(this.handle)
+    this.handle = undefined
+    this.watch = undefined
+  }
+
   /** What a renewal that is sent now should ask for. 1 ms changes nothing of a lease that stands, and tells whether it does. */
   renewalTtlMs(): number {
     const { ttlMs, autoExtend, maxHoldMs } = this.terms
     const heldMs = this.clock.now() - this.grantedAtMs
-    if (!autoExtend) return this.pushed && !this.confirmed ? Math.max(1, Math.floor(ttlMs - heldMs)) : 1
+    if (!autoExtend) return this.isProvisional ? Math.max(1, Math.floor(ttlMs - heldMs)) : 1
     return Math.max(1, Math.floor(Math.min(ttlMs, maxHoldMs - heldMs)))
   }
 

@@ -21,5 +21,6 @@ const registry = new FinalizationRegistry<Kept>(({ lease, keeper }) => {
 
 /** Stops renewing when `handle`, the only way to the lease, has been collected; warns once in a process. */
 export function dropWhenForgotten(handle: object, lease: Lease, keeper: Keeper): void {
-  registry.register(handle, { lease, keeper })
+  // Most locks are released before their first renewal: the collector need not hear of those.
+  lease.watchLater(handle, (watched) => registry.register(watched, { lease, keeper }))
 }

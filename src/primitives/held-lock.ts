@@ -1,7 +1,7 @@
 /** What a successful acquire returns. The lease behind it does the work; this is what a caller may touch. */
 
 import { LockLostError, LockUnavailableError } from '../errors.js'
-import { publish } from '../events.js'
+import { isObserved, publish } from '../events.js'
 import type { Keeper } from '../lease/keeper.js'
 import type { Lease, LeaseState } from '../lease/lease.js'
 import { letGo } from '../lease/let-go.js'
@@ -118,9 +118,7 @@ export class SingleHeldLock implements HeldLock {
     const { state } = this.lease
     if (state === 'released') return Promise.resolve({ released: false, reason: 'already released' })
     if (state === 'lost') return this.releaseLost()
-    this.releasing = this.releaseHeld().finally(() => {
-      this.releasing = undefined
-    })
+    this.releasing = this.releaseHeld()
     return this.releasing
   }
 
@@ -139,16 +137,30 @@ export class SingleHeldLock implements HeldLock {
     const { name, id, minHoldMs } = lease.terms
     keeper.drop(lease)
     lease.markReleased()
-    const keepMs = Math.max(0, Math.ceil(lease.grantedAtMs + minHoldMs - clock.now()))
-    const task = letGo(store, clock, name, id, lease.deadlineMs, { keepMs })
+    const nowMs = clock.now()
+    const keepMs = Math.max(0, Math.ceil(lease.grantedAtMs + minHoldMs - nowMs))
+    const options = keepMs > 0 ? { keepMs } : undefined
     // A request of this claim that was never answered may come later: it must find the door closed.
-    if (lease.stray && keepMs === 0) void letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }).catch(() => undefined)
-    const outcome = await this.patiently(task)
-    // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
-    const released = outcome.status === 'released' || (outcome.status === 'absent' && outcome.uncertain && clock.now() < lease.deadlineMs)
-    publish('halocksmith:released', { name, id, fencingToken: lease.fencingToken, released })
+    if (lease.stray && keepMs === 0) inBackground(letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }))
+    try {
+      const { status, uncertain } = await letGo(store, clock, name, id, Math.min(lease.deadlineMs, nowMs + RELEASE_PATIENCE_MS), options)
+      if (status === 'unanswered') inBackground(letGo(store, clock, name, id, lease.deadlineMs, options))
+      // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
+      return this.outcome(status === 'released' || (status === 'absent' && uncertain && clock.now() < lease.deadlineMs), status)
+    } catch (error) {
+      const message = `the lock ${JSON.stringify(name)} could not be released, it ends with its lease: ${text(error)}`
+      throw new LockUnavailableError(message, { key: name, cause: error })
+    } finally {
+      this.releasing = undefined
+    }
+  }
+
+  private outcome(released: boolean, status: string): ReleaseOutcome {
+    const { lease } = this
+    const { name, id } = lease.terms
+    if (isObserved('halocksmith:released')) publish('halocksmith:released', { name, id, fencingToken: lease.fencingToken, released })
     if (released) return { released }
-    lease.foundLost(outcome.status === 'absent' ? 'the server no longer had it at its release' : 'the server did not answer at its release')
+    lease.foundLost(status === 'absent' ? 'the server no longer had it at its release' : 'the server did not answer at its release')
     return { released, reason: 'lost' }
   }
 
@@ -159,34 +171,20 @@ export class SingleHeldLock implements HeldLock {
     keeper.drop(this.lease)
     if (!this.lostReleased) {
       this.lostReleased = true
-      void letGo(store, clock, name, id, clock.now() + RELEASE_PATIENCE_MS).catch(() => undefined)
+      inBackground(letGo(store, clock, name, id, clock.now() + RELEASE_PATIENCE_MS))
     }
     return Promise.resolve({ released: false, reason: 'lost' })
-  }
-
-  private async patiently(task: ReturnType<typeof letGo>): ReturnType<typeof letGo> {
-    const { clock } = this.holding
-    let timer: { cancel(): void } | undefined
-    const patience = new Promise<Awaited<typeof task>>((resolve) => {
-      timer = clock.after(RELEASE_PATIENCE_MS, () => resolve({ status: 'unanswered', uncertain: true }))
-    })
-    // It may fail long after we stopped looking.
-    task.catch(() => undefined)
-    try {
-      return await Promise.race([task, patience])
-    } catch (error) {
-      const { name } = this.lease.terms
-      const message = `the lock ${JSON.stringify(name)} could not be released, it ends with its lease: ${text(error)}`
-      throw new LockUnavailableError(message, { key: name, cause: error })
-    } finally {
-      timer?.cancel()
-    }
   }
 
   private notHeld(): LockLostError {
     const { name } = this
     return new LockLostError(`the lock ${JSON.stringify(name)} was released`, { key: name })
   }
+}
+
+/** Nobody waits for it, and what becomes of it changes nothing: the lease ends by itself. */
+function inBackground(task: Promise<unknown>): void {
+  task.catch(() => undefined)
 }
 
 function text(error: unknown): string {

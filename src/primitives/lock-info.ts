@@ -32,9 +32,13 @@ export interface Claimant {
   readonly pid: number
 }
 
-/** The text that goes into the server with a claim. */
-export function claimantInfo(claimant: Claimant, metadata?: Readonly<Record<string, string>>): string {
-  return JSON.stringify({ label: claimant.label, host: claimant.host, pid: claimant.pid, metadata })
+/**
+ * The text that goes into the server with a claim: `[host, pid, label, metadata]` as JSON, without what is missing at its end. Short on
+ * purpose: up to 63 bytes Redis keeps it in half the memory.
+ */
+export function claimantInfo({ host, pid, label }: Claimant, metadata?: Readonly<Record<string, string>>): string {
+  if (metadata !== undefined) return JSON.stringify([host, pid, label ?? null, metadata])
+  return JSON.stringify(label === undefined ? [host, pid] : [host, pid, label])
 }
 
 export function holderInfo(record: HolderRecord): LockInfo {
@@ -72,8 +76,8 @@ function parseInfo(info: string): Pick<LockInfo, 'label' | 'host' | 'pid' | 'met
   } catch {
     return {}
   }
-  if (typeof parsed !== 'object' || parsed === null) return {}
-  const { label, host, pid, metadata } = parsed as Record<string, unknown>
+  if (!Array.isArray(parsed)) return {}
+  const [host, pid, label, metadata] = parsed as unknown[]
   return {
     ...(typeof label === 'string' && { label }),
     ...(typeof host === 'string' && { host }),
@@ -83,5 +87,7 @@ function parseInfo(info: string): Pick<LockInfo, 'label' | 'host' | 'pid' | 'met
 }
 
 function isTexts(value: unknown): value is Record<string, string> {
-  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string')
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((text) => typeof text === 'string')
+  )
 }

@@ -47,7 +47,7 @@ interface Waiter {
 export class MemoryName {
   private readonly holders = new Map<string, Holder>()
   /** In the order of grants. */
-  private readonly queue: Waiter[] = []
+  private queue: Waiter[] = []
   /** Ids that must not be granted should their request still come, and until when that is remembered. */
   private readonly withdrawn = new Map<string, number>()
   private lastToken = 0
@@ -117,7 +117,7 @@ export class MemoryName {
 
   inspect(nowMs: number): { held: HolderRecord[]; pending: WaiterRecord[] } {
     this.settle(nowMs)
-    const held = Array.from(this.holders.values(), holder => ({
+    const held = Array.from(this.holders.values(), (holder) => ({
       ...this.record(holder, nowMs),
       fencingToken: holder.fencingToken,
       expiresInMs: holder.endsMs - nowMs,
@@ -141,9 +141,7 @@ export class MemoryName {
   private settle(nowMs: number): void {
     for (const [id, holder] of this.holders) if (holder.endsMs <= nowMs) this.letGo(id, holder.endsMs)
     for (const [id, untilMs] of this.withdrawn) if (untilMs <= nowMs) this.withdrawn.delete(id)
-    for (let i = this.queue.length - 1; i >= 0; i--) {
-      if (nowMs - this.queue[i]!.seenMs > this.around.waiterLifeMs) this.queue.splice(i, 1)
-    }
+    this.queue = this.queue.filter((waiter) => nowMs - waiter.seenMs <= this.around.waiterLifeMs)
   }
 
   /** Grants to the head of the queue while it fits, and only to the head: who does not fit yet is overtaken by nobody. */
@@ -201,27 +199,26 @@ export class MemoryName {
 
   /** A waiter that asks again is alive; what it asks for now counts, at the place that it has. */
   private showLife(claim: ClaimRequest, nowMs: number): void {
-    const waiter = this.queue.find(one => one.claim.id === claim.id)
+    const waiter = this.queue.find((one) => one.claim.id === claim.id)
     if (!waiter) return
     waiter.seenMs = nowMs
     waiter.claim = { ...claim, priority: waiter.claim.priority }
   }
 
   private enqueue(claim: ClaimRequest, nowMs: number): Waiter {
-    const present = this.queue.find(waiter => waiter.claim.id === claim.id)
+    const present = this.queue.find((waiter) => waiter.claim.id === claim.id)
     if (present) return present
     // A ticket from an earlier reply keeps the place that the claim had before the store forgot it, or before its turn passed unused.
     const ticket = claim.ticket > 0 ? claim.ticket : Math.max(this.lastTicket + 1, this.around.microseconds(nowMs))
     this.lastTicket = Math.max(this.lastTicket, ticket)
     const waiter = { claim, ticket, sinceMs: nowMs, seenMs: nowMs }
-    let place = this.queue.length
-    while (place > 0 && goesBefore(waiter, this.queue[place - 1]!)) place -= 1
-    this.queue.splice(place, 0, waiter)
+    const place = this.queue.findIndex((other) => goesBefore(waiter, other))
+    this.queue.splice(place === -1 ? this.queue.length : place, 0, waiter)
     return waiter
   }
 
   private leaveQueue(id: string): boolean {
-    const place = this.queue.findIndex(waiter => waiter.claim.id === id)
+    const place = this.queue.findIndex((waiter) => waiter.claim.id === id)
     if (place === -1) return false
     this.queue.splice(place, 1)
     return true

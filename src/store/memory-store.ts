@@ -3,7 +3,7 @@
  * what they stand on: time, names, and who listens.
  */
 
-import { LockOptionError } from '../errors.js'
+import { checkWhole, LONGEST_MS } from '../options.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { MemoryName, type Surroundings } from './memory-name.js'
 import {
@@ -34,12 +34,10 @@ export interface MemoryStoreOptions {
 /** How often names are looked through for those that can be forgotten. There is no timer: it happens at the next use after that time. */
 const FORGET_EVERY_MS = 60_000
 
-const LONGEST_MS = 2 ** 31 - 1
-
 /**
  * Locks in the memory of this process. Everybody who shares a lock must share the store; nothing survives the process.
  *
- * @throws LockOptionError when an option is not a whole number of milliseconds from 1 to 2^31 - 1
+ * @throws LockOptionError when an option is not a whole number of milliseconds, from 1 to a year
  */
 export class MemoryStore implements LockStore {
   readonly claimWindowMs: number
@@ -54,9 +52,9 @@ export class MemoryStore implements LockStore {
 
   constructor(options: MemoryStoreOptions = {}) {
     this.clock = options.clock ?? systemClock
-    this.claimWindowMs = milliseconds('claimWindowMs', options.claimWindowMs ?? 5_000)
-    this.checkEveryMs = milliseconds('checkEveryMs', options.checkEveryMs ?? 2_000)
-    const waiterLifeMs = milliseconds('waiterLifeMs', options.waiterLifeMs ?? 10_000)
+    this.claimWindowMs = milliseconds('claimWindowMs', options.claimWindowMs, 5_000)
+    this.checkEveryMs = milliseconds('checkEveryMs', options.checkEveryMs, 2_000)
+    const waiterLifeMs = milliseconds('waiterLifeMs', options.waiterLifeMs, 10_000)
     const startMs = this.clock.now()
     // Tokens look like those of a server, and go on growing across a restart of the process; a wall clock that steps has no effect.
     const startUs = Date.now() * 1_000
@@ -64,10 +62,10 @@ export class MemoryStore implements LockStore {
     this.surroundings = {
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs,
-      microseconds: nowMs => startUs + Math.floor((nowMs - startMs) * 1_000),
-      isListening: id => this.listeners.has(sessionOf(id)),
-      tellGranted: (id, grant) => this.tell(id, listener => listener.granted(id, grant)),
-      tellChanged: id => this.tell(id, listener => listener.changed(id)),
+      microseconds: (nowMs) => startUs + Math.floor((nowMs - startMs) * 1_000),
+      isListening: (id) => this.listeners.has(sessionOf(id)),
+      tellGranted: (id, grant) => this.tell(id, (listener) => listener.granted(id, grant)),
+      tellChanged: (id) => this.tell(id, (listener) => listener.changed(id)),
     }
   }
 
@@ -164,7 +162,6 @@ function sessionOf(id: string): string {
   return id.slice(0, id.indexOf('.'))
 }
 
-function milliseconds(option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= LONGEST_MS) return value
-  throw new LockOptionError(option, value, `must be a whole number of milliseconds from 1 to ${LONGEST_MS}`)
+function milliseconds(option: string, value: number | undefined, orElse: number): number {
+  return value === undefined ? orElse : checkWhole(option, value, 1, LONGEST_MS)
 }

@@ -25,7 +25,7 @@ export interface ClaimRequest {
   readonly ticket: number
   /** False: one attempt, which leaves nothing behind when the name is busy. */
   readonly queue: boolean
-  /** What people see of the claimant: a JSON object with `label`, `host`, `pid`, `metadata`; may be empty text. */
+  /** What people see of the claimant; text that the store keeps as it is. May be empty. */
   readonly info: string
 }
 

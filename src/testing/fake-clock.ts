@@ -60,5 +60,5 @@ export class FakeClock implements Clock {
 
 /** Resolves after every microtask that is due, and those that they cause. */
 function settled(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
+  return new Promise((resolve) => setImmediate(resolve))
 }

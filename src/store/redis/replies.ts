@@ -1,6 +1,6 @@
 /** Turns what the scripts reply into the store's terms. Client libraries differ in what they make of a number or a text. */
 
-import type { ClaimReply, HolderRecord, ReleaseReply, RenewReply, WaiterRecord } from '../store.js'
+import type { ClaimRecord, ClaimReply, HolderRecord, ReleaseReply, RenewReply, WaiterRecord } from '../store.js'
 import { StoreFailure } from '../store.js'
 
 /** A reply to one operation, with what is needed to put it on this process's clock. */
@@ -27,6 +27,7 @@ export function serverFailure(code: string, text: string, key?: string): StoreFa
 
 /** Refuses the answer of an operation that failed by itself in its batch. */
 export function throwIfFailed(fields: readonly unknown[], key: string): void {
+  if (!Array.isArray(fields)) throw unexpected(fields)
   if (integer(fields[0]) !== -1) return
   const text = String(fields[1])
   throw serverFailure(/^-?([A-Z]+)\b/.exec(text)?.[1] ?? 'ERR', text, key)
@@ -70,13 +71,15 @@ export function inspection(name: string, answer: Answer): { held: HolderRecord[]
   const limit = Number(state.get('limit') ?? 0)
   const held: HolderRecord[] = []
   for (const [id, record] of state) {
-    const found = id.includes('.') ? /^([xc]) (\d+) (\d+) (\d+) (\d+) (\d+) (.*)$/s.exec(record) : null
-    if (found === null) continue
-    const [, mode, permits, expires, lease, token, since, info = ''] = found
+    if (!id.includes('.')) continue
+    const holder = parseHolder(record, state)
+    if (holder === undefined) continue
+    const { mode, permits, expires, lease, token, info } = holder
     // The lease never lasts longer than its length from now, whatever the server's clock did: as in the scripts.
-    const expiresInMs = Math.min(Number(expires) - nowMs, Number(lease))
-    if (expiresInMs <= 0) continue
-    held.push({ ...claim(name, id, mode, permits, limit, since, info, nowMs), fencingToken: Number(token), expiresInMs })
+    const expiresInMs = Math.min(expires - nowMs, lease)
+    // A token is the time of its grant in microseconds, unless the server's clock stepped back.
+    if (expiresInMs > 0)
+      held.push({ ...claim(name, id, mode, permits, limit, token / 1000, info, nowMs), fencingToken: token, expiresInMs })
   }
   const pending: WaiterRecord[] = []
   for (const member of texts(answer.fields[2])) {
@@ -85,7 +88,7 @@ export function inspection(name: string, answer: Answer): { held: HolderRecord[]
     if (found === null) continue
     const [, mode, permits, wanted, priority, since, info = ''] = found
     pending.push({
-      ...claim(name, id, mode, permits, Number(wanted), since, info, nowMs),
+      ...claim(name, id, mode as string, Number(permits), Number(wanted), Number(since), info, nowMs),
       priority: Number(priority),
       position: pending.length + 1,
     })
@@ -93,26 +96,31 @@ export function inspection(name: string, answer: Answer): { held: HolderRecord[]
   return { held, pending }
 }
 
+/** A holder as `lua/includes/records.lua` writes it; undefined for the mark of a withdrawn id, and for what is not ours. */
+function parseHolder(record: string, state: ReadonlyMap<string, string>) {
+  if (record.startsWith('x')) {
+    const [expires, lease, token] = ['ends', 'span', 'token'].map((field) => Number(state.get(field))) as [number, number, number]
+    return { mode: 'x', permits: 1, expires, lease, token, info: record.slice(1) }
+  }
+  const found = /^c(\d+) (\d+) (\d+) (\d+) (.*)$/s.exec(record)
+  if (found === null) return undefined
+  const [permits, expires, lease, token] = found.slice(1, 5).map(Number) as [number, number, number, number]
+  return { mode: 'c', permits, expires, lease, token, info: found[5] as string }
+}
+
 function claim(
   name: string,
   id: string,
-  letter: string | undefined,
-  permits: string | undefined,
+  mode: string,
+  permits: number,
   limit: number,
-  since: string | undefined,
+  sinceMs: number,
   info: string,
   nowMs: number,
-) {
-  const exclusive = letter === 'x'
-  return {
-    name,
-    id,
-    mode: exclusive ? ('exclusive' as const) : ('counted' as const),
-    permits: Number(permits),
-    limit: exclusive ? 1 : limit,
-    info,
-    ageMs: Math.max(0, nowMs - Number(since)),
-  }
+): ClaimRecord {
+  const exclusive = mode === 'x'
+  const ageMs = Math.max(0, Math.round(nowMs - sinceMs))
+  return { name, id, mode: exclusive ? 'exclusive' : 'counted', permits, limit: exclusive ? 1 : limit, info, ageMs }
 }
 
 function yes(answer: Answer): boolean {
@@ -123,9 +131,14 @@ function yes(answer: Answer): boolean {
 
 /** A whole number from a number or its text; anything else is not a reply of ours. */
 export function integer(value: unknown): number {
-  const number = typeof value === 'number' ? value : Number(String(value))
+  const number = typeof value === 'number' ? value : asNumber(String(value))
   if (!Number.isSafeInteger(number)) throw unexpected(value)
   return number
+}
+
+/** By itself, Number() makes 0 of an empty text. */
+function asNumber(text: string): number {
+  return /^-?\d+$/.test(text) ? Number(text) : Number.NaN
 }
 
 function unexpected(value: unknown): StoreFailure {

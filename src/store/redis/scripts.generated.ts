@@ -9,33 +9,61 @@ export interface LuaScript {
 
 export const batch: LuaScript = {
   name: 'batch',
-  source: `local INBOX = ARGV[#KEYS + 1]
-local CLAIM_WINDOW = tonumber(ARGV[#KEYS + 2])
-local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
-local KEEP_TOKEN = 3600000
-local KEEP_WITHDRAWN = 30000
-local KEEP_QUEUE = 3600000
-local PUMP_BOUND = 1000
+  source: `local KEEP_TOKEN = 3600000
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 local function text(n)
-return string.format('%.0f', n)
+return string.format('%d', n)
 end
+local function acquire_alone(key, operation)
+local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ %d+ [01] %S (.*)$')
+local state = redis.call('HMGET', key, 'token', 'ends', 'ticket', id)
+if state[2] or state[3] or state[4] then return nil end
+local token = text(state[1] and math.max(tonumber(state[1]) + 1, now_us) or now_us)
+local lease = tonumber(ttl)
+local ends = text(now + lease)
+if mode == 'x' then
+redis.call('HSET', key, 'token', token, 'mode', 'x', 'used', '1', 'ends', ends, 'span', ttl, id, 'x' .. info)
+else
+local record = 'c' .. permits .. ' ' .. ends .. ' ' .. ttl .. ' ' .. token .. ' ' .. info
+redis.call('HSET', key, 'token', token, 'mode', 'c', 'used', permits, 'ends', ends, 'span', ttl, id, record, 'limit', limit)
+end
+redis.call('PEXPIRE', key, text(lease + KEEP_TOKEN))
+return { 1, token, lease }
+end
+local function release_alone(key, operation)
+local id = string.match(operation, '^L (%S+) 0 [01]$')
+if not id then return nil end
+local state = redis.call('HMGET', key, id, 'used', 'ends', 'span', 'ticket')
+local record = state[1]
+if not record or state[5] or tonumber(state[3]) <= now or tonumber(state[4]) > KEEP_TOKEN then return nil end
+if string.sub(record, 1, 1) ~= 'x' and string.match(record, '^c(%d+)') ~= state[2] then return nil end
+redis.call('HDEL', key, id, 'mode', 'used', 'limit', 'ends', 'span')
+return { 1 }
+end
+local function all_operations()
+local KEEP_WITHDRAWN = 30000
 local function holder_text(h)
-return table.concat({ h.mode, text(h.permits), text(h.expires), text(h.lease), text(h.token), text(h.since), h.info }, ' ')
+if h.mode == 'x' then return 'x' .. h.info end
+if h.mode == 'w' then return 'w' .. text(h.expires) end
+return string.format('c%d %d %d %d %s', h.permits, h.expires, h.lease, h.token, h.info)
 end
-local function parse_holder(record)
-local mode, permits, expires, lease, token, since, info = string.match(record, '^(%a) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
-return {
-mode = mode, permits = tonumber(permits), lease = tonumber(lease), token = tonumber(token), since = tonumber(since), info = info,
-expires = math.min(tonumber(expires), now + tonumber(lease)),
-}
+local function parse_holder(s, record)
+local mode = string.sub(record, 1, 1)
+if mode == 'x' then
+return { mode = 'x', permits = 1, expires = math.min(s.ends, now + s.span), lease = s.span, token = s.token, info = string.sub(record, 2) }
+elseif mode == 'w' then
+return { mode = 'w', permits = 0, expires = math.min(tonumber(string.sub(record, 2)), now + KEEP_WITHDRAWN) }
+end
+local permits, expires, lease, token, info = string.match(record, '^c(%d+) (%d+) (%d+) (%d+) (.*)$')
+lease = tonumber(lease)
+expires = math.min(tonumber(expires), now + lease)
+return { mode = 'c', permits = tonumber(permits), expires = expires, lease = lease, token = tonumber(token), info = info }
 end
 local function waiter_text(w)
-return table.concat({
-w.mode, text(w.permits), text(w.limit), text(w.ttl), text(w.priority), text(w.ticket), text(w.seen), text(w.since), w.wake, w.info,
-}, ' ')
+return string.format(
+'%s %d %d %d %d %d %d %d %s %s', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake, w.info)
 end
 local function parse_waiter(record)
 local mode, permits, limit, ttl, priority, ticket, seen, since, wake, info =
@@ -47,23 +75,22 @@ ticket = tonumber(ticket), seen = tonumber(seen), since = tonumber(since), wake 
 end
 local function load(key, id)
 local f = redis.call('HMGET', key, 'token', 'mode', 'used', 'limit', 'ends', 'span', 'ticket', 'gone', id)
-return {
+local s = {
 key = key, queue = key .. ':queue', waiters = key .. ':waiters',
 token = tonumber(f[1] or 0), mode = f[2], used = tonumber(f[3] or 0), limit = tonumber(f[4] or nil), ends = tonumber(f[5] or nil),
-span = tonumber(f[6] or 0), ticket = tonumber(f[7] or nil), gone = f[8], mine = f[9] and parse_holder(f[9]) or nil,
+span = tonumber(f[6] or 0), ticket = tonumber(f[7] or nil), gone = tonumber(f[8] or nil),
 }
+s.mine = f[9] and parse_holder(s, f[9]) or nil
+return s
 end
 local function save(s)
 if s.used == 0 and not s.ticket then
-if s.gone then
-redis.call('HDEL', s.key, 'mode', 'used', 'limit')
-else
 redis.call('HDEL', s.key, 'mode', 'used', 'limit', 'ends', 'span')
-end
 if s.span > KEEP_TOKEN then redis.call('PEXPIRE', s.key, text(KEEP_TOKEN)) end
+elseif s.dirty and s.used == 0 then
+redis.call('HDEL', s.key, 'mode', 'used', 'ends', 'span')
 elseif s.dirty then
-redis.call('HSET', s.key, 'used', text(s.used))
-if s.ends then redis.call('HSET', s.key, 'ends', text(s.ends), 'span', text(s.span)) end
+redis.call('HSET', s.key, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span))
 end
 s.dirty = false
 end
@@ -72,10 +99,6 @@ local ttl = lease + KEEP_TOKEN
 if s.span <= lease or redis.call('PTTL', s.key) < ttl then
 redis.call('PEXPIRE', s.key, text(ttl))
 end
-end
-local function bound(s, expires, lease)
-s.ends = s.ends and math.min(s.ends, expires) or expires
-s.span = math.max(s.span, lease)
 end
 local function fits(s, mode, permits, limit)
 if s.used == 0 then return true end
@@ -89,16 +112,14 @@ local function next_token(s)
 return math.max(s.token + 1, now_us)
 end
 local function grant(s, id, claim, lease)
-if s.used == 0 and not s.gone then
-s.ends, s.span = nil, 0
-end
-local token = next_token(s)
-bound(s, now + lease, lease)
-s.token, s.mode, s.used = token, claim.mode, s.used + claim.permits
-local record = holder_text({
-mode = claim.mode, permits = claim.permits, expires = now + lease, lease = lease, token = token, since = now, info = claim.info,
-})
-local fields = { 'token', text(token), 'mode', s.mode, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span), id, record }
+local first = s.used == 0
+local holder = {
+mode = claim.mode, permits = claim.permits, expires = now + lease, lease = lease, token = next_token(s), info = claim.info,
+}
+s.token, s.mode, s.used = holder.token, claim.mode, s.used + claim.permits
+s.ends = first and holder.expires or math.min(s.ends, holder.expires)
+s.span = first and lease or math.max(s.span, lease)
+local fields = { 'token', text(s.token), 'mode', s.mode, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span), id, holder_text(holder) }
 if claim.mode == 'c' and not s.limit then
 s.limit = claim.limit
 fields[13], fields[14] = 'limit', text(claim.limit)
@@ -106,13 +127,13 @@ end
 redis.call('HSET', s.key, unpack(fields))
 s.dirty = false
 keep(s, lease)
-return token
+return holder.token
 end
 local function extend(s, id, h, lease)
 if now + lease > h.expires then
 h.expires, h.lease = now + lease, lease
 end
-if h.permits == s.used and not s.gone then
+if h.permits == s.used then
 s.ends, s.span = h.expires, h.lease
 else
 s.span = math.max(s.span, h.lease)
@@ -120,34 +141,44 @@ end
 redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
 keep(s, h.lease)
 end
+local function is_due(at, span)
+return at and (at <= now or at - now > span)
+end
 local function sweep(s)
-if not s.ends or (s.ends > now and s.ends - now <= s.span) then return end
+if not is_due(s.ends, s.span) and not is_due(s.gone, KEEP_WITHDRAWN) then return end
 local fields = redis.call('HGETALL', s.key)
-s.used, s.ends, s.span, s.gone = 0, nil, 0, nil
+local used, ends, span, gone = 0, nil, 0, nil
 for i = 1, #fields, 2 do
 local id = fields[i]
 if string.find(id, '.', 1, true) then
-local h = parse_holder(fields[i + 1])
+local h = parse_holder(s, fields[i + 1])
 if h.expires <= now then
 redis.call('HDEL', s.key, id)
+elseif h.mode == 'w' then
+gone = math.min(gone or h.expires, h.expires)
 else
 local record = holder_text(h)
 if record ~= fields[i + 1] then redis.call('HSET', s.key, id, record) end
-s.used = s.used + h.permits
-bound(s, h.expires, h.lease)
-if h.mode == 'w' then s.gone = '1' end
+used, ends, span = used + h.permits, math.min(ends or h.expires, h.expires), math.max(span, h.lease)
 end
 end
 end
+if gone ~= s.gone then
+redis.call('HDEL', s.key, 'gone')
+if gone then redis.call('HSET', s.key, 'gone', text(gone)) end
+end
+s.used, s.ends, s.span, s.gone, s.dirty = used, ends, span, gone, true
 if s.mine and s.mine.expires <= now then s.mine = nil end
-if not s.gone then redis.call('HDEL', s.key, 'gone') end
-if not s.ends then redis.call('HDEL', s.key, 'ends', 'span') end
-if s.used == 0 and not s.ticket then s.limit = nil end
-s.dirty = true
+if used == 0 and not s.ticket then s.limit = nil end
 save(s)
 end
+local INBOX = ARGV[#KEYS + 1]
+local CLAIM_WINDOW = tonumber(ARGV[#KEYS + 2])
+local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
+local KEEP_QUEUE = 3600000
+local PUMP_BOUND = 1000
 local function member_of(ticket, id)
-return string.format('%016.0f %s', ticket, id)
+return string.format('%016d %s', ticket, id)
 end
 local function enqueue(s, id, claim)
 local record = redis.call('HGET', s.waiters, id)
@@ -270,11 +301,10 @@ if record then
 dequeue(s, id, member_of(parse_waiter(record).ticket, id))
 return
 end
-bound(s, now + KEEP_WITHDRAWN, KEEP_WITHDRAWN)
-s.gone = '1'
-local mark = { mode = 'w', permits = 0, expires = now + KEEP_WITHDRAWN, lease = KEEP_WITHDRAWN, token = 0, since = now, info = '' }
-redis.call('HSET', s.key, id, holder_text(mark), 'gone', '1', 'ends', text(s.ends), 'span', text(s.span))
-keep(s, KEEP_WITHDRAWN)
+local expires = now + KEEP_WITHDRAWN
+s.gone = math.min(s.gone or expires, expires)
+redis.call('HSET', s.key, id, holder_text({ mode = 'w', expires = expires }), 'gone', text(s.gone))
+if redis.call('PTTL', s.key) < KEEP_TOKEN then redis.call('PEXPIRE', s.key, text(KEEP_TOKEN)) end
 end
 local function release(key, fields)
 local id, keep_ms, withdrawn = string.match(fields, '^(%S+) (%d+) ([01])$')
@@ -285,7 +315,8 @@ local held = h and h.mode ~= 'w' and h.expires > now
 if held and keep_ms > 0 then
 if now + keep_ms < h.expires then h.expires, h.lease = now + keep_ms, keep_ms end
 s.ends = math.min(s.ends, h.expires)
-redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends))
+if h.mode == 'x' then s.span = h.lease end
+redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
 return { 1 }
 end
 if held then
@@ -309,7 +340,7 @@ for i = 1, #fields, 2 do
 local id = fields[i]
 if string.find(id, '.', 1, true) then
 redis.call('HDEL', key, id)
-local h = parse_holder(fields[i + 1])
+local h = parse_holder(s, fields[i + 1])
 if h.mode ~= 'w' and h.expires > now then
 removed = removed + 1
 tell(id, 'p', 'c ' .. id)
@@ -333,16 +364,29 @@ redis.call('ZRANGE', key .. ':queue', 0, LISTED - 1),
 redis.call('HGETALL', key .. ':waiters'),
 }
 end
-local operations = { A = acquire, R = renew, L = release, F = force_release, Q = inspect }
+return { A = acquire, R = renew, L = release, F = force_release, Q = inspect }
+end
+local operations
+local function carry_out(key, operation)
+local letter = string.sub(operation, 1, 1)
+local reply
+if letter == 'A' then
+reply = acquire_alone(key, operation)
+elseif letter == 'L' then
+reply = release_alone(key, operation)
+end
+if reply then return reply end
+operations = operations or all_operations()
+return operations[letter](key, string.sub(operation, 3))
+end
 local replies = { now }
 for i = 1, #KEYS do
-local letter, fields = string.match(ARGV[i], '^(%a) ?(.*)$')
-local ok, reply = pcall(operations[letter], KEYS[i], fields)
+local ok, reply = pcall(carry_out, KEYS[i], ARGV[i])
 if not ok then
 reply = { -1, type(reply) == 'table' and reply.err or tostring(reply) }
 end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: '0a6467760ca2c6472b2868cb02285d7ab5c49fee',
+  sha1: '713714d05ff9a216d8f752abcff12934575c8287',
 }

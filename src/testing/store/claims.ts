@@ -42,8 +42,14 @@ export const claimCases: StoreCase[] = [
       assert.ok(Number.isSafeInteger(second.reply.ticket) && second.reply.ticket > 0, `the ticket ${second.reply.ticket}`)
       assert.ok(second.reply.nextEndMs > lab.now(), 'the lease has not ended yet')
       assert.ok(second.reply.nextEndMs <= reply.validUntilMs + 1_000, 'nor is its end told much too late')
-      assert.deepEqual((await lab.held('taken')).map(one => one.fencingToken), [reply.fencingToken])
-      assert.deepEqual((await lab.pending('taken')).map(one => one.id), [second.id])
+      assert.deepEqual(
+        (await lab.held('taken')).map((one) => one.fencingToken),
+        [reply.fencingToken],
+      )
+      assert.deepEqual(
+        (await lab.pending('taken')).map((one) => one.id),
+        [second.id],
+      )
     },
   },
   {
@@ -90,7 +96,11 @@ export const claimCases: StoreCase[] = [
     name: 'a semaphore grants as many permits as there are, and not one more',
     async run(lab) {
       const session = await lab.session()
-      const taken = [await session.take('sem', counted(3, 5)), await session.take('sem', counted(1, 5)), await session.take('sem', counted(1, 5))]
+      const taken = [
+        await session.take('sem', counted(3, 5)),
+        await session.take('sem', counted(1, 5)),
+        await session.take('sem', counted(1, 5)),
+      ]
       const { reply } = await session.ask('sem', { ...counted(1, 5), queue: false })
       assert.equal(reply.status, 'busy')
       await lab.store.release('sem', taken[0]!.id)
@@ -113,7 +123,11 @@ export const claimCases: StoreCase[] = [
       const session = await lab.session()
       const one = await session.take('one')
       await session.take('other')
-      assert.equal((await lab.store.release('other', one.id)).status, 'absent', 'an id holds what it was granted, not what is called otherwise')
+      assert.equal(
+        (await lab.store.release('other', one.id)).status,
+        'absent',
+        'an id holds what it was granted, not what is called otherwise',
+      )
       await lab.assertTaken('one')
     },
   },
@@ -125,7 +139,7 @@ export const claimCases: StoreCase[] = [
       const waiter = await holder.wait('limits', counted(2, 3))
       const state = async () => {
         const { held, pending } = await lab.peer.query({ name: 'limits' })
-        return [...held, ...pending].map(one => [one.id, one.permits, one.limit])
+        return [...held, ...pending].map((one) => [one.id, one.permits, one.limit])
       }
       const before = await state()
       for (const limit of [2, 4, 0]) {
@@ -166,7 +180,7 @@ export const claimCases: StoreCase[] = [
     async run(lab) {
       const session = await lab.session()
       const { id } = await session.take('limits', counted(1, 3))
-      const writer = await session.wait('limits')
+      const writer = await session.wait('limits', { limit: 7 })
       await lab.store.release('limits', id)
       await session.enters(writer)
     },

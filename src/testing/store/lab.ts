@@ -13,7 +13,7 @@ export interface StoreUnderTest {
   readonly clock?: Pick<Clock, 'now'>
   /** Lets time pass on that clock, and whatever it causes happen. Default: waiting. */
   advance?(ms: number): Promise<void>
-  /** Frees whatever was opened. The stores may have been closed before. */
+  /** Closes whatever was opened; the stores may be closed already. By now nobody holds or waits: what is left over can be looked for here. */
   close(): Promise<void>
 }
 
@@ -21,7 +21,7 @@ export interface StoreUnderTest {
 export interface StoreHarness {
   /** Called for every case; each must find its names unused. */
   open(): Promise<StoreUnderTest>
-  /** How long the store keeps a waiter that shows no sign of life. Without it, the cases about that are left out. */
+  /** How long the store keeps a waiter that shows no sign of life. Without it, the cases about that are skipped. */
   readonly waiterLifeMs?: number
   /** True: the store learns at once that a waiter's session listens no more, and passes it over. */
   readonly seesWhoIsGone?: boolean
@@ -57,6 +57,8 @@ export const LONG_MS = 60_000
 let sessions = 0
 
 export class Lab {
+  /** Set by a case that closes its store. */
+  closedByCase = false
   private readonly leave: (() => Promise<void>)[] = []
 
   constructor(
@@ -84,6 +86,15 @@ export class Lab {
     session.leave = leave
     this.leave.push(leave)
     return session
+  }
+
+  /** Takes away whatever a case left: everything that a name had must go with it. */
+  async clear(): Promise<void> {
+    if (this.closedByCase) return
+    const { held, pending } = await this.peer.query({})
+    for (const { name, id } of pending) await this.peer.release(name, id, { withdraw: true })
+    for (const name of new Set(held.map((one) => one.name))) await this.peer.forceRelease(name)
+    assert.deepEqual(await this.peer.query({}), { held: [], pending: [] }, 'nothing is left')
   }
 
   async close(): Promise<void> {
@@ -121,7 +132,7 @@ export class Lab {
       if (found !== undefined) return found
       const patient = this.underTest.advance ? turn < PATIENCE_TURNS : performance.now() < endMs
       assert.ok(patient, `${what} did not arrive`)
-      await (this.underTest.advance ? new Promise(resolve => setImmediate(resolve)) : delay(1))
+      await (this.underTest.advance ? new Promise((resolve) => setImmediate(resolve)) : delay(1))
     }
   }
 
@@ -162,14 +173,18 @@ export class Lab {
       return { request, id, reply }
     }
     // Without a pause towards the end, where it is decided.
-    return this.until(`the end of the lease on ${JSON.stringify(name)}`, async () => {
-      const near = Math.abs(notBeforeMs - this.now()) < 6
-      for (let i = 0; near && i < 20; i++) {
-        const got = await watch()
-        if (got) return got
-      }
-      return watch()
-    }, 1)
+    return this.until(
+      `the end of the lease on ${JSON.stringify(name)}`,
+      async () => {
+        const near = Math.abs(notBeforeMs - this.now()) < 6
+        for (let i = 0; near && i < 20; i++) {
+          const got = await watch()
+          if (got) return got
+        }
+        return watch()
+      },
+      1,
+    )
   }
 }
 
@@ -243,14 +258,22 @@ export class Session implements SessionListener {
 
   /** The pushed grant of a waiting claim. */
   async hears(id: string): Promise<Heard> {
-    return this.lab.arrival(`the grant of ${id}`, () => this.grants.find(heard => heard.id === id))
+    return this.lab.arrival(`the grant of ${id}`, () => this.grants.find((heard) => heard.id === id))
   }
 
-  /** Waits for a pushed grant and confirms it, as a waiter does that enters. */
-  async enters({ id, request }: Claimed<Waiting>): Promise<Grant> {
-    const { grant } = await this.hears(id)
+  /** Waits for a pushed grant and confirms it, as a waiter does that enters; or asks again, if it is told that this is needed. */
+  async enters(claimed: Claimed<Waiting>): Promise<Grant> {
+    const { id, request } = claimed
+    const heard = await this.lab.arrival(`the grant of ${id}`, () => {
+      return this.grants.find((one) => one.id === id) ?? this.changes.find((changed) => changed === id)
+    })
+    if (typeof heard === 'string') {
+      const reply = await this.again(claimed)
+      assert.equal(reply.status, 'granted', `the claim ${id}, of which a change was told`)
+      return reply as Granted
+    }
     assert.equal((await this.store.renew(request.name, id, request.ttlMs)).status, 'held', `the pushed grant of ${id}`)
-    return grant
+    return heard.grant
   }
 
   /** Resolves when all has arrived that this session was told before: messages to one session do not overtake one another. */
@@ -266,15 +289,15 @@ export class Session implements SessionListener {
   /** The ids of the claims on this name that it heard of. */
   async heardOf(claims: readonly Claimed<Waiting>[]): Promise<string[]> {
     await this.hasHeardAll()
-    return this.grants.map(heard => heard.id).filter(id => claims.some(claim => claim.id === id))
+    return this.grants.map((heard) => heard.id).filter((id) => claims.some((claim) => claim.id === id))
   }
 }
 
 /** A case of the suite, on a store that was opened for it. */
 export interface StoreCase {
   readonly name: string
-  /** Whether a store of this harness can be held to it; default: yes. */
-  needs?(harness: StoreHarness): boolean
+  /** Why a store of this harness can't be held to it; undefined: it can, as is the default. */
+  skip?(harness: StoreHarness): string | undefined
   run(lab: Lab): Promise<void>
 }
 

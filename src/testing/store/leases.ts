@@ -66,9 +66,15 @@ export const leaseCases: StoreCase[] = [
     name: 'a short lease beside a long one does not shorten it, whichever came first',
     async run(lab) {
       const session = await lab.session()
-      for (const [first, second] of [[60, 220], [220, 60]] as const) {
-        const claims = [await session.take('beside', { ...READER, ttlMs: first }), await session.take('beside', { ...READER, ttlMs: second })]
-        const validUntilMs = Math.max(...claims.map(claim => claim.reply.validUntilMs))
+      for (const [first, second] of [
+        [60, 220],
+        [220, 60],
+      ] as const) {
+        const claims = [
+          await session.take('beside', { ...READER, ttlMs: first }),
+          await session.take('beside', { ...READER, ttlMs: second }),
+        ]
+        const validUntilMs = Math.max(...claims.map((claim) => claim.reply.validUntilMs))
         const next = await lab.assertTakenUntil('beside', validUntilMs)
         await lab.peer.release('beside', next.id)
       }
@@ -83,7 +89,7 @@ export const leaseCases: StoreCase[] = [
       await renew(lab, 'beside', short.id, 50)
       await lab.store.release('beside', short.id)
       const other = await session.take('beside', { ...READER, ttlMs: 40 })
-      await lab.until('the end of the short one', async () => (await lab.held('beside')).every(one => one.id !== other.id))
+      await lab.until('the end of the short one', async () => (await lab.held('beside')).every((one) => one.id !== other.id))
       await lab.assertTakenUntil('beside', long.reply.validUntilMs)
     },
   },
@@ -111,8 +117,21 @@ export const leaseCases: StoreCase[] = [
       assert.equal((await lab.store.release('stale', stale.id, { withdraw: true })).status, 'absent')
       assert.equal((await lab.store.release('stale', stale.id, { keepMs: 1_000 })).status, 'absent')
       await lab.assertTaken('stale')
-      assert.deepEqual((await lab.held('stale')).map(one => one.id), [next.id])
+      assert.deepEqual(
+        (await lab.held('stale')).map((one) => one.id),
+        [next.id],
+      )
       assert.equal((await lab.peer.renew('stale', next.id, LONG_MS)).status, 'held')
+    },
+  },
+  {
+    name: 'a release after the end of the lease finds nothing to release, and says so',
+    async run(lab) {
+      const session = await lab.session()
+      const { id } = await session.take('late', { ttlMs: 40 })
+      await lab.pass(140)
+      assert.deepEqual(await lab.store.release('late', id), { status: 'absent' })
+      await lab.assertFree('late')
     },
   },
   {
@@ -136,7 +155,10 @@ export const leaseCases: StoreCase[] = [
       const { id } = await session.take('waiter')
       const waiter = await session.wait('waiter')
       assert.equal((await lab.store.renew('waiter', waiter.id, LONG_MS)).status, 'lost')
-      assert.deepEqual((await lab.pending('waiter')).map(one => one.id), [waiter.id])
+      assert.deepEqual(
+        (await lab.pending('waiter')).map((one) => one.id),
+        [waiter.id],
+      )
       await lab.store.release('waiter', id)
       await session.enters(waiter)
     },

@@ -4,11 +4,83 @@ import assert from 'node:assert/strict'
 import { LONG_MS, type StoreCase } from './lab.js'
 
 const HOSTILE = [
-  '', ' ', '  ', 'a', 'A', 'a ', ' a', 'a b', '\t', '\n', 'a\nb', '\r\n', '\0', 'a\0', 'a\0b',
-  '{', '}', '{}', '{a}', 'a}', 'a}b', '}{', '{{', '%', '%%', '%7D', 'a%7D', 'a%257D', '%25', '%7B', '%00', 'a%',
-  '*', '?', '[a]', 'a*', '\\', '\\n', "'", '"', '`', '$a', '${a}', ':', 'a:queue', 'a:waiters', 'inbox:a', '-', '0', '-1', '1e3', '.', '..', 'a/b',
-  '__proto__', 'constructor', 'hasOwnProperty', 'toString', 'undefined', 'null', 'NaN', 'token', 'used',
-  'é', 'e\u0301', 'ß', 'ss', '😀', '\u{1F469}\u200D\u{1F680}', '日本語', '\uFEFF', '\u2028', '\u202Eabc', 'x'.repeat(512), `${'x'.repeat(511)}y`, 'é'.repeat(256), '}'.repeat(512),
+  '',
+  ' ',
+  '  ',
+  'a',
+  'A',
+  'a ',
+  ' a',
+  'a b',
+  '\t',
+  '\n',
+  'a\nb',
+  '\r\n',
+  '\0',
+  'a\0',
+  'a\0b',
+  '{',
+  '}',
+  '{}',
+  '{a}',
+  'a}',
+  'a}b',
+  '}{',
+  '{{',
+  '%',
+  '%%',
+  '%7D',
+  'a%7D',
+  'a%257D',
+  '%25',
+  '%7B',
+  '%00',
+  'a%',
+  '*',
+  '?',
+  '[a]',
+  'a*',
+  '\\',
+  '\\n',
+  "'",
+  '"',
+  '`',
+  '$a',
+  '${a}',
+  ':',
+  'a:queue',
+  'a:waiters',
+  'inbox:a',
+  '-',
+  '0',
+  '-1',
+  '1e3',
+  '.',
+  '..',
+  'a/b',
+  '__proto__',
+  'constructor',
+  'hasOwnProperty',
+  'toString',
+  'undefined',
+  'null',
+  'NaN',
+  'token',
+  'used',
+  'é',
+  'e\u0301',
+  'ß',
+  'ss',
+  '😀',
+  '\u{1F469}\u200D\u{1F680}',
+  '日本語',
+  '\uFEFF',
+  '\u2028',
+  '\u202Eabc',
+  'x'.repeat(512),
+  `${'x'.repeat(511)}y`,
+  'é'.repeat(256),
+  '}'.repeat(512),
 ]
 
 export const nameCases: StoreCase[] = [
@@ -20,12 +92,16 @@ export const nameCases: StoreCase[] = [
       for (const name of HOSTILE) claims.set(name, (await session.take(name)).id)
       assert.equal(claims.size, HOSTILE.length)
       for (const [name, id] of claims) {
-        assert.deepEqual((await lab.held(name)).map(one => [one.name, one.id]), [[name, id]], JSON.stringify(name))
+        assert.deepEqual(
+          (await lab.held(name)).map((one) => [one.name, one.id]),
+          [[name, id]],
+          JSON.stringify(name),
+        )
         assert.equal((await lab.peer.renew(name, id, LONG_MS)).status, 'held')
         assert.equal((await session.ask(name, { queue: false })).reply.status, 'busy')
       }
       const { held } = await lab.peer.query({})
-      assert.deepEqual(held.map(one => one.name).sort(), [...HOSTILE].sort())
+      assert.deepEqual(held.map((one) => one.name).sort(), [...HOSTILE].sort())
       for (const [name, id] of claims) assert.equal((await lab.store.release(name, id)).status, 'released', JSON.stringify(name))
       assert.deepEqual(await lab.peer.query({}), { held: [], pending: [] })
     },
@@ -37,7 +113,10 @@ export const nameCases: StoreCase[] = [
       for (const name of HOSTILE) {
         const first = await here.take(name)
         const next = await there.wait(name)
-        assert.deepEqual((await lab.pending(name)).map(one => [one.name, one.id]), [[name, next.id]])
+        assert.deepEqual(
+          (await lab.pending(name)).map((one) => [one.name, one.id]),
+          [[name, next.id]],
+        )
         await lab.store.release(name, first.id)
         await there.enters(next)
         assert.equal(await lab.peer.forceRelease(name), 1)
@@ -49,15 +128,30 @@ export const nameCases: StoreCase[] = [
     name: 'what is written on a claim is kept as it is, empty or hostile',
     async run(lab) {
       const session = await lab.session()
-      const infos = ['', ' ', '{}', JSON.stringify({ label: '__proto__ %s %d {0} \0 \n' }), JSON.stringify({ metadata: { k: 'é😀'.repeat(200) } })]
+      const infos = [
+        '',
+        ' ',
+        '{}',
+        JSON.stringify({ label: '__proto__ %s %d {0} \0 \n' }),
+        JSON.stringify({ metadata: { k: 'é😀'.repeat(200) } }),
+      ]
       for (const [i, info] of infos.entries()) {
         const name = `info ${i}`
         const { id } = await session.take(name, { info })
         await session.wait(name, { info })
-        assert.deepEqual((await lab.held(name)).map(one => one.info), [info])
+        assert.deepEqual(
+          (await lab.held(name)).map((one) => one.info),
+          [info],
+        )
         await lab.store.renew(name, id, LONG_MS)
-        assert.deepEqual((await lab.held(name)).map(one => one.info), [info])
-        assert.deepEqual((await lab.pending(name)).map(one => one.info), [info])
+        assert.deepEqual(
+          (await lab.held(name)).map((one) => one.info),
+          [info],
+        )
+        assert.deepEqual(
+          (await lab.pending(name)).map((one) => one.info),
+          [info],
+        )
       }
     },
   },

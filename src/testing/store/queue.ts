@@ -12,27 +12,36 @@ async function checkOrder(lab: Lab, claims: readonly Overrides[], order: readonl
     const session = await lab.session(waiters.length % 2 === 0 ? lab.store : lab.peer)
     waiters.push({ session, claim: await session.wait('order', overrides) })
   }
-  const expected = order.map(i => waiters[i]!.claim.id)
-  assert.deepEqual((await lab.pending('order')).map(one => one.id), expected)
+  const expected = order.map((i) => waiters[i]!.claim.id)
+  assert.deepEqual(
+    (await lab.pending('order')).map((one) => one.id),
+    expected,
+  )
   for (const i of order) {
     await lab.store.release('order', id)
     const { session, claim } = waiters[i]!
     await session.enters(claim)
-    assert.deepEqual((await lab.held('order')).map(one => one.id), [claim.id])
+    assert.deepEqual(
+      (await lab.held('order')).map((one) => one.id),
+      [claim.id],
+    )
     id = claim.id
   }
   await lab.store.release('order', id)
   await lab.assertFree('order')
 }
 
-const writers = (...priorities: number[]): Overrides[] => priorities.map(priority => ({ priority }))
+const writers = (...priorities: number[]): Overrides[] => priorities.map((priority) => ({ priority }))
 
 export const queueCases: StoreCase[] = [
-  { name: 'equal claims are granted in the order of their arrival', run: lab => checkOrder(lab, writers(0, 0, 0, 0, 0), [0, 1, 2, 3, 4]) },
-  { name: 'a higher priority goes first, equal ones by arrival', run: lab => checkOrder(lab, writers(0, 2, -1, 2, 1), [1, 3, 4, 0, 2]) },
+  {
+    name: 'equal claims are granted in the order of their arrival',
+    run: (lab) => checkOrder(lab, writers(0, 0, 0, 0, 0), [0, 1, 2, 3, 4]),
+  },
+  { name: 'a higher priority goes first, equal ones by arrival', run: (lab) => checkOrder(lab, writers(0, 2, -1, 2, 1), [1, 3, 4, 0, 2]) },
   {
     name: 'priorities are numbers, not texts',
-    run: lab => checkOrder(lab, writers(9, 10, -9, -10, 1_000_000, -1_000_000), [4, 1, 0, 2, 3, 5]),
+    run: (lab) => checkOrder(lab, writers(9, 10, -9, -10, 1_000_000, -1_000_000), [4, 1, 0, 2, 3, 5]),
   },
   {
     name: 'a writer that waits stops readers that come later',
@@ -97,7 +106,10 @@ export const queueCases: StoreCase[] = [
       const large = await session.wait('sem', counted(3, 4))
       await session.take('sem', { ...counted(1, 4), priority: 1 })
       await session.take('sem', { ...counted(1, 4), priority: 1, queue: false })
-      assert.deepEqual((await lab.pending('sem')).map(one => one.id), [large.id])
+      assert.deepEqual(
+        (await lab.pending('sem')).map((one) => one.id),
+        [large.id],
+      )
     },
   },
   {
@@ -108,7 +120,10 @@ export const queueCases: StoreCase[] = [
       const large = await session.wait('sem', counted(4, 4))
       const { reply } = await session.ask('sem', { ...counted(4, 4), priority: 1, queue: false })
       assert.equal(reply.status, 'busy')
-      assert.deepEqual((await lab.pending('sem')).map(one => one.id), [large.id])
+      assert.deepEqual(
+        (await lab.pending('sem')).map((one) => one.id),
+        [large.id],
+      )
       await lab.store.release('sem', holder.id)
       await session.enters(large)
     },
@@ -123,7 +138,10 @@ export const queueCases: StoreCase[] = [
       const last = await session.wait('rw', READER)
       await lab.store.release('rw', writer.id)
       for (const reader of readers) await session.enters(reader)
-      assert.deepEqual(await session.heardOf([...readers, next, last]), readers.map(reader => reader.id))
+      assert.deepEqual(
+        await session.heardOf([...readers, next, last]),
+        readers.map((reader) => reader.id),
+      )
       for (const reader of readers) await lab.store.release('rw', reader.id)
       await session.enters(next)
     },
@@ -137,25 +155,45 @@ export const queueCases: StoreCase[] = [
       const heard = lab.until('the grant of the waiter', async () => {
         const { reply } = await other.ask('ended', { queue: false })
         assert.equal(reply.status, 'busy', 'the one that waited goes first')
-        return session.grants.find(one => one.id === waiter.id)
+        return session.grants.find((one) => one.id === waiter.id)
       })
       assert.equal((await heard).id, waiter.id)
     },
   },
   {
-    name: 'asking at the told end of the next lease moves the queue on',
+    name: 'a single attempt that comes when a lease has ended, and does not fit, lets those go on who wait',
     async run(lab) {
       const session = await lab.session()
-      await session.take('ended', { ...READER, ttlMs: 250 })
-      await session.take('ended', { ...READER, ttlMs: 120 })
-      const waiter = await session.wait('ended')
-      let reply = await session.again(waiter)
-      for (let asked = 1; reply.status === 'waiting'; asked++) {
-        assert.ok(asked < 5, 'a reply per lease, and little more')
-        await lab.pass(Math.max(0, reply.nextEndMs - lab.now()))
-        reply = await session.again(waiter)
+      await session.take('ended', counted(2, 4))
+      await session.take('ended', { ...counted(2, 4), ttlMs: 40 })
+      const waiter = await session.wait('ended', counted(2, 4))
+      await lab.pass(140)
+      const { reply } = await session.ask('ended', { ...counted(3, 4), priority: 1, queue: false })
+      assert.equal(reply.status, 'busy')
+      await session.enters(waiter)
+    },
+  },
+  {
+    name: 'asking at the told end of the next lease moves the queue on',
+    async run(lab) {
+      for (const [first, second] of [
+        [200, 100],
+        [100, 200],
+      ] as const) {
+        const session = await lab.session()
+        const name = `ended ${first}`
+        await session.take(name, { ...READER, ttlMs: first })
+        await session.take(name, { ...READER, ttlMs: second })
+        const waiter = await session.wait(name)
+        assert.ok(waiter.reply.nextEndMs < lab.now() + 150, 'the next is the first that ends')
+        let reply = await session.again(waiter)
+        for (let asked = 1; reply.status === 'waiting'; asked++) {
+          assert.ok(asked < 5, 'a reply per lease, and little more')
+          await lab.pass(Math.max(0, reply.nextEndMs - lab.now()))
+          reply = await session.again(waiter)
+        }
+        assert.equal(reply.status, 'granted')
       }
-      assert.equal(reply.status, 'granted')
     },
   },
 ]

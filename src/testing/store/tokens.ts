@@ -23,9 +23,13 @@ export const tokenCases: StoreCase[] = [
     async run(lab) {
       const session = await lab.session()
       const claims = await Promise.all(Array.from({ length: 20 }, () => session.take('shared', READER)))
-      const tokens = claims.map(claim => claim.reply.fencingToken)
+      const tokens = claims.map((claim) => claim.reply.fencingToken)
       assert.equal(new Set(tokens).size, 20)
-      assert.deepEqual(tokens, [...tokens].sort((a, b) => a - b), 'in the order of the grants')
+      assert.deepEqual(
+        tokens,
+        [...tokens].sort((a, b) => a - b),
+        'in the order of the grants',
+      )
     },
   },
   {
@@ -39,7 +43,10 @@ export const tokenCases: StoreCase[] = [
       assert.ok(grant.fencingToken > first.reply.fencingToken)
       const reply = await session.again(next)
       assert.equal(reply.status === 'granted' && reply.fencingToken, grant.fencingToken)
-      assert.deepEqual((await lab.held('pushed')).map(one => one.fencingToken), [grant.fencingToken])
+      assert.deepEqual(
+        (await lab.held('pushed')).map((one) => one.fencingToken),
+        [grant.fencingToken],
+      )
     },
   },
   {
@@ -60,7 +67,10 @@ export const tokenCases: StoreCase[] = [
       const session = await lab.session()
       const { id, reply } = await session.take('renewed')
       await lab.store.renew('renewed', id, 90_000)
-      assert.deepEqual((await lab.held('renewed')).map(one => one.fencingToken), [reply.fencingToken])
+      assert.deepEqual(
+        (await lab.held('renewed')).map((one) => one.fencingToken),
+        [reply.fencingToken],
+      )
     },
   },
 ]

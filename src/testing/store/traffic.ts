@@ -61,7 +61,7 @@ async function takeTurn(lab: Lab, session: Session, name: string, claim: Overrid
     token = reply.status === 'granted' ? reply.fencingToken : Number.NaN
   }
   usage.enter(claim, token)
-  for (let turn = Math.floor(random() * 4); turn > 0; turn--) await new Promise(resolve => setImmediate(resolve))
+  for (let turn = Math.floor(random() * 4); turn > 0; turn--) await new Promise((resolve) => setImmediate(resolve))
   usage.add(claim, -1)
   assert.equal((await lab.store.release(name, id)).status, 'released')
 }
@@ -70,7 +70,7 @@ async function runTraffic(lab: Lab, seed: number, most: number, pick: (random: (
   const random = seeded(seed)
   const usage = new Usage(most)
   const sessions = await Promise.all(Array.from({ length: 6 }, (_, i) => lab.session(i % 2 === 0 ? lab.store : lab.peer)))
-  const turns = sessions.map(async session => {
+  const turns = sessions.map(async (session) => {
     for (let i = 0; i < 20; i++) await takeTurn(lab, session, 'busy', pick(random), usage, random)
   })
   await Promise.all(turns)
@@ -98,13 +98,14 @@ export const trafficCases: StoreCase[] = [
       await lab.assertFree('leak')
     },
   },
-  { name: 'writers in a crowd hold one at a time', run: lab => runTraffic(lab, 1, 0, () => ({})) },
+  { name: 'writers in a crowd hold one at a time', run: (lab) => runTraffic(lab, 1, 0, () => ({})) },
   {
     name: 'a semaphore in a crowd gives what it has and no more',
-    run: lab => runTraffic(lab, 2, 4, random => counted(1 + Math.floor(random() * 3), 4)),
+    run: (lab) => runTraffic(lab, 2, 4, (random) => counted(1 + Math.floor(random() * 3), 4)),
   },
   {
     name: 'readers and writers in a crowd never meet',
-    run: lab => runTraffic(lab, 3, Number.POSITIVE_INFINITY, random => (random() < 0.3 ? {} : { ...READER, priority: random() < 0.1 ? 1 : 0 })),
+    run: (lab) =>
+      runTraffic(lab, 3, Number.POSITIVE_INFINITY, (random) => (random() < 0.3 ? {} : { ...READER, priority: random() < 0.1 ? 1 : 0 })),
   },
 ]

@@ -9,7 +9,10 @@
 --                  number: what it means is said in each operation's file; -1 is a failure, with the server's words behind it
 
 --- @include "includes/settings"
---- @include "includes/records"
+--- @include "includes/alone"
+
+-- Making some twenty functions costs as much as carrying out an operation: calls that meet nobody else get by without.
+local function all_operations()
 --- @include "includes/state"
 --- @include "includes/queue"
 --- @include "ops/acquire"
@@ -17,13 +20,26 @@
 --- @include "ops/release"
 --- @include "ops/force-release"
 --- @include "ops/inspect"
+  return { A = acquire, R = renew, L = release, F = force_release, Q = inspect }
+end
 
-local operations = { A = acquire, R = renew, L = release, F = force_release, Q = inspect }
+local operations
+local function carry_out(key, operation)
+  local letter = string.sub(operation, 1, 1)
+  local reply
+  if letter == 'A' then
+    reply = acquire_alone(key, operation)
+  elseif letter == 'L' then
+    reply = release_alone(key, operation)
+  end
+  if reply then return reply end
+  operations = operations or all_operations()
+  return operations[letter](key, string.sub(operation, 3))
+end
 
 local replies = { now }
 for i = 1, #KEYS do
-  local letter, fields = string.match(ARGV[i], '^(%a) ?(.*)$')
-  local ok, reply = pcall(operations[letter], KEYS[i], fields)
+  local ok, reply = pcall(carry_out, KEYS[i], ARGV[i])
   if not ok then
     -- A failed redis.call raises a table on Redis 7 and later, a text before.
     reply = { -1, type(reply) == 'table' and reply.err or tostring(reply) }

@@ -1,8 +1,17 @@
 -- Defines the queue of one name: a sorted set of `ticket id` by priority (its order is the order of grants), and a hash id -> waiter.
 
+local INBOX = ARGV[#KEYS + 1]
+local CLAIM_WINDOW = tonumber(ARGV[#KEYS + 2])
+local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
+
+-- A queue is kept this long without a sign from anybody; each check of a living waiter begins it anew.
+local KEEP_QUEUE = 3600000
+-- One call moves on past this many waiters at most; whoever comes next goes on from there.
+local PUMP_BOUND = 1000
+
 -- Equal scores are ordered by member, and tickets have 16 digits (microseconds) until the year 2286.
 local function member_of(ticket, id)
-  return string.format('%016.0f %s', ticket, id)
+  return string.format('%016d %s', ticket, id)
 end
 
 -- Enters the queue, or shows life where one is in it already; returns the waiter's ticket. A ticket from an earlier reply keeps the place

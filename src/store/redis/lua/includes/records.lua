@@ -1,24 +1,32 @@
--- Defines how a holder and a waiter are written: blank-separated text, the free-form info last.
--- holder: mode permits expires lease token since info     mode x exclusive, c counted, w withdrawn (0 permits); times in ms
+-- Defines how holders and waiters are written, as text with the free-form info last. The first letter of a holder's record is its mode:
+--   x info                                  exclusive: the rest stands in the state's summary (1 permit, ends, span, token)
+--   c permits expires lease token info      counted (times in ms; no blank behind a letter)
+--   w expires                               an id that was withdrawn before its request came; holds nothing
 -- waiter: mode permits limit ttl priority ticket seen since wake info
 
 local function holder_text(h)
-  return table.concat({ h.mode, text(h.permits), text(h.expires), text(h.lease), text(h.token), text(h.since), h.info }, ' ')
+  if h.mode == 'x' then return 'x' .. h.info end
+  if h.mode == 'w' then return 'w' .. text(h.expires) end
+  return string.format('c%d %d %d %d %s', h.permits, h.expires, h.lease, h.token, h.info)
 end
 
-local function parse_holder(record)
-  local mode, permits, expires, lease, token, since, info = string.match(record, '^(%a) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
-  return {
-    mode = mode, permits = tonumber(permits), lease = tonumber(lease), token = tonumber(token), since = tonumber(since), info = info,
-    -- When the server's clock stepped back, the lease would seem to last for ever: it never lasts longer than its length from now.
-    expires = math.min(tonumber(expires), now + tonumber(lease)),
-  }
+-- When the server's clock stepped back, a lease would seem to last for ever: it never lasts longer than its length from now.
+local function parse_holder(s, record)
+  local mode = string.sub(record, 1, 1)
+  if mode == 'x' then
+    return { mode = 'x', permits = 1, expires = math.min(s.ends, now + s.span), lease = s.span, token = s.token, info = string.sub(record, 2) }
+  elseif mode == 'w' then
+    return { mode = 'w', permits = 0, expires = math.min(tonumber(string.sub(record, 2)), now + KEEP_WITHDRAWN) }
+  end
+  local permits, expires, lease, token, info = string.match(record, '^c(%d+) (%d+) (%d+) (%d+) (.*)$')
+  lease = tonumber(lease)
+  expires = math.min(tonumber(expires), now + lease)
+  return { mode = 'c', permits = tonumber(permits), expires = expires, lease = lease, token = tonumber(token), info = info }
 end
 
 local function waiter_text(w)
-  return table.concat({
-    w.mode, text(w.permits), text(w.limit), text(w.ttl), text(w.priority), text(w.ticket), text(w.seen), text(w.since), w.wake, w.info,
-  }, ' ')
+  return string.format(
+    '%s %d %d %d %d %d %d %d %s %s', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake, w.info)
 end
 
 local function parse_waiter(record)

@@ -9,7 +9,7 @@ local function force_release(key)
     local id = fields[i]
     if string.find(id, '.', 1, true) then
       redis.call('HDEL', key, id)
-      local h = parse_holder(fields[i + 1])
+      local h = parse_holder(s, fields[i + 1])
       if h.mode ~= 'w' and h.expires > now then
         removed = removed + 1
         tell(id, 'p', 'c ' .. id)

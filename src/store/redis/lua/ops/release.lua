@@ -9,11 +9,10 @@ local function withdraw(s, id)
     dequeue(s, id, member_of(parse_waiter(record).ticket, id))
     return
   end
-  bound(s, now + KEEP_WITHDRAWN, KEEP_WITHDRAWN)
-  s.gone = '1'
-  local mark = { mode = 'w', permits = 0, expires = now + KEEP_WITHDRAWN, lease = KEEP_WITHDRAWN, token = 0, since = now, info = '' }
-  redis.call('HSET', s.key, id, holder_text(mark), 'gone', '1', 'ends', text(s.ends), 'span', text(s.span))
-  keep(s, KEEP_WITHDRAWN)
+  local expires = now + KEEP_WITHDRAWN
+  s.gone = math.min(s.gone or expires, expires)
+  redis.call('HSET', s.key, id, holder_text({ mode = 'w', expires = expires }), 'gone', text(s.gone))
+  if redis.call('PTTL', s.key) < KEEP_TOKEN then redis.call('PEXPIRE', s.key, text(KEEP_TOKEN)) end
 end
 
 local function release(key, fields)
@@ -25,7 +24,8 @@ local function release(key, fields)
   if held and keep_ms > 0 then
     if now + keep_ms < h.expires then h.expires, h.lease = now + keep_ms, keep_ms end
     s.ends = math.min(s.ends, h.expires)
-    redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends))
+    if h.mode == 'x' then s.span = h.lease end
+    redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
     return { 1 }
   end
   if held then
