@@ -75,7 +75,8 @@ export class BareRedis {
   }
 
   /**
-   * Sends one command, its name first. An error inside a list stays a value there.
+   * Sends one command, its name first. An error inside a list stays a value there. A command must have one reply: to subscribe, use
+   * `subscribe`.
    *
    * @param {(string | number | Buffer)[]} args
    * @returns {Promise<Reply>}

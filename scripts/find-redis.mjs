@@ -37,6 +37,7 @@ const NAMES = ['redis-server', 'valkey-server']
 const PROJECT_CACHE = fileURLToPath(new URL('../node_modules/.cache/halocksmith-redis', import.meta.url))
 /** The folder inside the cache that holds the unpacked packages. */
 const UNPACKED = 'unpacked'
+const ON_PATH = 'found on PATH'
 const BY_HAND = 'install redis-server or valkey-server so that it is on PATH, for example: apt-get install redis-server, brew install redis'
 
 /**
@@ -59,8 +60,9 @@ export async function findRedisServer({ install, log = () => {}, cacheFolder = P
     log(`no redis-server here: ${what}`)
     try {
       await fetchIt(steps)
-      const fetched = await look(cacheFolder)
-      if (!fetched) throw new Error('the redis-server that it brought does not run')
+      const found = await look(cacheFolder)
+      if (!found) throw new Error('the redis-server that it brought does not run')
+      const fetched = found.how === ON_PATH ? { ...found, how: 'installed from Debian with apt-get' } : found
       log(`now there is ${fetched.version}, ${fetched.how}`)
       return fetched
     } catch (error) {
@@ -89,7 +91,7 @@ async function look(cacheFolder) {
   for (const name of NAMES) {
     const path = await onPath(name)
     const version = path && (await versionOf(path, {}))
-    if (path && version) return { path, env: {}, how: 'found on PATH', version }
+    if (path && version) return { path, env: {}, how: ON_PATH, version }
   }
   const unpacked = join(cacheFolder, UNPACKED)
   const path = join(unpacked, SERVER_FILE)

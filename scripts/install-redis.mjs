@@ -30,7 +30,7 @@ export class Steps {
    */
   async run(file, args, { cwd, env } = {}) {
     const leftMs = Math.floor(this.deadline - performance.now())
-    if (leftMs < 1) throw new Error('the time for it is over')
+    if (leftMs < 1) throw new Error('it took too long')
     // DEBIAN_FRONTEND: packages may not ask either. LC_ALL: what they print is read.
     const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C', ...env }
     const { stdout } = await promisify(execFile)(file, args, { cwd, env: environment, timeout: leftMs, maxBuffer: 2 ** 24 })

@@ -276,8 +276,8 @@ export class RedisServer {
   /** @returns {Promise<boolean>} whether it takes commands, and is ours and not another one that took the port first */
   async #answers() {
     try {
-      const info = await this.command('INFO', 'server')
-      return info.includes(`process_id:${this.pid}\r\n`)
+      const info = await this.command('INFO')
+      return info.includes(`process_id:${this.pid}\r\n`) && info.includes('\nloading:0\r\n')
     } catch (error) {
       // A server whose default user may do nothing has started all the same.
       return /^(NOAUTH|NOPERM)/.test(/** @type {Error} */ (error).message)

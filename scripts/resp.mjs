@@ -50,11 +50,14 @@ export function encodeCommand(args) {
 
 /** Cuts a stream of bytes into frames, wherever the chunks of the stream happen to begin and end. */
 export class RespParser {
-  /** @type {Buffer} */
+  /** @type {Buffer[]} what came and is not yet part of a complete frame */
+  #chunks = []
+  #length = 0
+  /** A frame cannot be complete before so much is there: a large reply in many chunks is not put together anew at each. */
+  #neededLength = 0
+  /** @type {Buffer} what is being parsed */
   #buffer = Buffer.alloc(0)
   #at = 0
-  /** A frame cannot be complete before the buffer is this long, so a large reply in many chunks is not parsed anew at each. */
-  #neededLength = 0
 
   /**
    * Calls `onFrame` for every frame that `chunk` completes. `kind` is the frame's first byte: `*` `$` `+` `-` `:` or, in RESP3, `>` for a
@@ -64,8 +67,10 @@ export class RespParser {
    * @param {(value: Reply, kind: string, bytes: Buffer) => void} onFrame
    */
   push(chunk, onFrame) {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk])
-    if (this.#buffer.length < this.#neededLength) return
+    this.#chunks.push(chunk)
+    this.#length += chunk.length
+    if (this.#length < this.#neededLength) return
+    this.#buffer = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks)
     this.#neededLength = 0
     let start = 0
     while (start < this.#buffer.length) {
@@ -77,7 +82,9 @@ export class RespParser {
       start = this.#at
       onFrame(value, kind, bytes)
     }
-    this.#buffer = this.#buffer.subarray(start)
+    const rest = this.#buffer.subarray(start)
+    this.#chunks = rest.length === 0 ? [] : [rest]
+    this.#length = rest.length
     this.#neededLength = Math.max(0, this.#neededLength - start)
   }
 

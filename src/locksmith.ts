@@ -1,7 +1,7 @@
 /** The object a program makes once: its connection, its identity, its waiting claims and held locks. */
 
 import { hostname } from 'node:os'
-import { LockClosedError, LockOptionError, LockUnavailableError } from './errors.js'
+import { LockClosedError, LockConflictError, LockUnavailableError } from './errors.js'
 import { type AcquireOptions, checkName, checkNames, checkObject, refuseUnknown } from './options.js'
 import { Claims } from './primitives/claims.js'
 import type { HeldLock } from './primitives/held-lock.js'
@@ -9,6 +9,7 @@ import { holderInfo, type LockInfo, waiterInfo } from './primitives/lock-info.js
 import type { CriticalSection, Mutex, ReadWriteLock, Semaphore } from './primitives/recipe.js'
 import * as recipes from './primitives/recipe.js'
 import { type LocksmithOptions, resolveLocksmithOptions, type Setup } from './setup.js'
+import { StoreFailure } from './store/store.js'
 import { systemClock } from './util/clock.js'
 
 /** Which locks to look at; neither given: all under the locksmith's prefix. */
@@ -84,8 +85,7 @@ class StoreLocksmith implements Locksmith {
 
   async using<T>(names: string | string[], first: AcquireOptions | CriticalSection<T>, second?: CriticalSection<T>): Promise<T> {
     const [options, fn] = typeof first === 'function' ? [undefined, first] : [first, second]
-    if (typeof fn !== 'function') throw new LockOptionError('fn', fn, 'must be a function')
-    return this.claims.using(checkNames(names), recipes.EXCLUSIVE, options, fn)
+    return this.claims.using(checkNames(names), recipes.EXCLUSIVE, options, fn as CriticalSection<T>)
   }
 
   mutex(name: string, options?: AcquireOptions): Mutex {
@@ -104,17 +104,17 @@ class StoreLocksmith implements Locksmith {
     checkObject('filter', filter)
     refuseUnknown(filter, FILTER_KEYS, 'a query')
     const { name, prefix } = filter
-    const found = await this.answer(
-      this.setup.store.query({
-        ...(name !== undefined && { name: checkName(name) }),
-        ...(prefix !== undefined && { prefix: checkName(prefix, 'prefix') }),
-      }),
-    )
+    const checked = {
+      ...(name !== undefined && { name: checkName(name) }),
+      ...(prefix !== undefined && { prefix: checkName(prefix, 'prefix') }),
+    }
+    const found = await this.answer(() => this.setup.store.query(checked), checked.name)
     return { held: found.held.map(holderInfo), pending: found.pending.map(waiterInfo) }
   }
 
   async forceRelease(name: string): Promise<number> {
-    return this.answer(this.setup.store.forceRelease(checkName(name)), name)
+    checkName(name)
+    return this.answer(() => this.setup.store.forceRelease(name), name)
   }
 
   async restore(serialized: string): Promise<HeldLock> {
@@ -136,15 +136,14 @@ class StoreLocksmith implements Locksmith {
   }
 
   /** A store's failure in the terms of the error catalogue. */
-  private async answer<T>(reply: Promise<T>, key?: string): Promise<T> {
-    if (this.closing !== undefined) {
-      reply.catch(() => undefined)
-      throw new LockClosedError('the locksmith was closed', { key })
-    }
+  private async answer<T>(ask: () => Promise<T>, key?: string): Promise<T> {
+    if (this.closing !== undefined) throw new LockClosedError('the locksmith was closed', { key })
     try {
-      return await reply
+      return await ask()
     } catch (error) {
-      throw new LockUnavailableError(`the server did not answer: ${error instanceof Error ? error.message : error}`, { key, cause: error })
+      const message = error instanceof Error ? error.message : String(error)
+      if (error instanceof StoreFailure && error.kind === 'conflict') throw new LockConflictError(message, { key, cause: error })
+      throw new LockUnavailableError(`the server did not answer: ${message}`, { key, cause: error })
     }
   }
 }

@@ -33,6 +33,7 @@ export abstract class CallerClient implements RedisClient {
   private readonly watchers = new Set<ConnectionListener>()
   private readonly added: [event: string, listener: (...args: never[]) => void][] = []
 
+  /** @param emitter what emits the client's events */
   constructor(private readonly emitter: Emitter) {}
 
   abstract command(args: readonly string[]): Promise<unknown>
@@ -41,7 +42,10 @@ export abstract class CallerClient implements RedisClient {
   /** A wire of the caller's making, for messages. */
   protected abstract makeWire(events: WireEvents, attemptMs: number): Wire
 
-  connect(): void {}
+  /** Connecting is the owner's business. Where nothing will come of waiting, those who watch hear why. */
+  connect(): void {
+    if (this.isOver) this.tellDown()
+  }
 
   reconnect(): void {
     this.inbox?.reconnect()
@@ -89,6 +93,8 @@ export abstract class CallerClient implements RedisClient {
   }
 
   protected tellUp(): void {
+    // ioredis tells a turn late, when it may be down again.
+    if (!this.isUp) return
     this.lastError = undefined
     for (const watcher of this.watchers) watcher.up()
   }

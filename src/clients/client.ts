@@ -70,7 +70,10 @@ export interface RedisClient {
   subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>>
   /** Registers for the state of the command connection; the function that is returned takes the listener off again. */
   watch(listener: ConnectionListener): () => void
-  /** While true, a connection that this port opened keeps the process alive; while false (the default) it does not. */
+  /**
+   * While true, the command connection keeps the process alive, also while it is being made and between two attempts; while false (the
+   * default) it never does. Without effect where the connection is a caller's.
+   */
   keepProcessAlive(active: boolean): void
   /** Ends subscriptions and closes the connections that this port opened, and no other. Removes every listener it added. */
   close(): Promise<void>

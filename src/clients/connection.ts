@@ -258,8 +258,10 @@ export class Connection<W extends Wire> {
         if (wire !== this.wire) return
         for (const channel of channels) for (const listener of this.channels.get(channel) ?? []) listener.restored()
       },
-      // Lost again, or no longer allowed to; the former is seen to.
-      () => this.options.clock.after(LONGEST_DELAY_MS, () => wire === this.wire && this.resubscribe(wire)),
+      () => {
+        // Lost again, which is seen to, or no longer allowed to.
+        if (wire === this.wire) this.timer = this.options.clock.after(LONGEST_DELAY_MS, () => this.resubscribe(wire))
+      },
     )
   }
 

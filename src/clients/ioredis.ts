@@ -47,6 +47,7 @@ export class IoredisPort extends CallerClient {
   /** A client made with `lazyConnect` connects at its first command; asking for a lock is that. */
   override connect(): void {
     if (this.client.status === 'wait') this.client.connect().catch(() => {})
+    else super.connect()
   }
 
   command(args: readonly string[]): Promise<unknown> {
@@ -91,6 +92,7 @@ class IoredisWire implements Wire {
     this.client = owner.duplicate({
       lazyConnect: true,
       connectTimeout: attemptMs,
+      commandTimeout: undefined,
       // `connection.ts` does all this, and one client is used for one attempt.
       retryStrategy: null,
       sentinelRetryStrategy: null,

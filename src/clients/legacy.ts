@@ -148,6 +148,7 @@ class LegacyWire implements Wire {
     this.isOver = true
     this.client.removeAllListeners()
     this.client.on('error', () => {})
-    this.client.end(false)
+    // With true it answers what is under way.
+    this.client.end(true)
   }
 }

@@ -7,6 +7,8 @@ export interface NodeRedisClient {
   readonly isOpen: boolean
   readonly isReady: boolean
   readonly options?: NodeRedisOptions
+  /** Since version 5 a client is a view of the real one, which emits the events. */
+  readonly _self?: NodeRedisClient
   connect(): Promise<unknown>
   sendCommand(args: readonly string[], options?: object): Promise<unknown>
   /** Since version 5: the same client, seen through other defaults. */
@@ -14,7 +16,8 @@ export interface NodeRedisClient {
   subscribe(channels: string | string[], listener: (payload: string, channel: string) => void): Promise<unknown>
   unsubscribe(channels: string | string[], listener?: (payload: string, channel: string) => void): Promise<unknown>
   duplicate(overrides?: NodeRedisOptions): NodeRedisClient
-  on(event: string, listener: (...args: never[]) => void): unknown
+  on(event: string | symbol, listener: (...args: never[]) => void): unknown
+  listenerCount(event: string | symbol): number
   removeListener(event: string, listener: (...args: never[]) => void): unknown
   /** What it would subscribe to again; since version 4, not documented. */
   getPubSubListeners?(kind: 'CHANNELS'): Map<string, unknown>

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Patience } from '../acquire/pending-claim.js'
 import { WaitingRoom } from '../acquire/waiting-room.js'
-import { LockClosedError, LockLostError, LockTimeoutError, LockUnavailableError } from '../errors.js'
+import { LockClosedError, LockLostError, LockOptionError, LockTimeoutError, LockUnavailableError } from '../errors.js'
 import { isObserved, publish } from '../events.js'
 import { Keeper } from '../lease/keeper.js'
 import { Lease, type LeaseTerms } from '../lease/lease.js'
@@ -11,7 +11,7 @@ import { type AcquireOptions, type ResolvedAcquireOptions, resolveAcquireOptions
 import type { Grant, LockStore, SessionListener } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'
-import { type HeldLock, SingleHeldLock } from './held-lock.js'
+import { type HeldLock, type Holding, SingleHeldLock } from './held-lock.js'
 import { type Claimant, claimantInfo } from './lock-info.js'
 import { acquisitionOrder, MultiHeldLock } from './multi-held-lock.js'
 import type { ClaimRunner, CriticalSection, Shape } from './recipe.js'
@@ -25,6 +25,7 @@ export class Claims implements ClaimRunner {
   private readonly session = randomBytes(16).toString('base64url')
   private readonly keeper: Keeper
   private readonly room: WaitingRoom
+  private readonly holding: Holding
   private readonly plainInfo: string
   private listening: Promise<void> | undefined
   private isListening = false
@@ -40,6 +41,7 @@ export class Claims implements ClaimRunner {
     this.plainInfo = claimantInfo(claimant)
     this.keeper = new Keeper(store, clock)
     this.room = new WaitingRoom(store, this.session, clock, () => this.whenListening())
+    this.holding = { store, clock, keeper: this.keeper, releasing: new Set() }
   }
 
   async acquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
@@ -55,6 +57,7 @@ export class Claims implements ClaimRunner {
   }
 
   async using<T>(names: readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T> {
+    if (typeof fn !== 'function') throw new LockOptionError('fn', fn, 'must be a function')
     const lock = await this.acquire(names, shape, options)
     let result: T
     try {
@@ -70,10 +73,11 @@ export class Claims implements ClaimRunner {
 
   /** Takes over a lock from its serialized form. */
   async restore(text: string): Promise<HeldLock> {
-    if (this.closed) throw new LockClosedError('the locksmith was closed')
     const parts = parseSerialized(text)
-    const locks: HeldLock[] = []
+    // All of them or none is held: a part that nobody could release must not be renewed.
+    const found: [LeaseTerms, Grant][] = []
     for (const { name, id, ttlMs, autoExtend, fencingToken } of parts) {
+      if (this.closed) throw new LockClosedError('the locksmith was closed', { key: name })
       const reply = await this.store.renew(name, id, ttlMs).catch((error) => {
         throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be restored: ${error.message}`, {
           key: name,
@@ -83,8 +87,10 @@ export class Claims implements ClaimRunner {
       if (reply.status === 'lost')
         throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
       const terms = { name, id, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
-      locks.push(this.hold(terms, { fencingToken, validUntilMs: reply.validUntilMs }, false, false))
+      found.push([terms, { fencingToken, validUntilMs: reply.validUntilMs }])
     }
+    if (this.closed) throw new LockClosedError('the locksmith was closed')
+    const locks = found.map(([terms, grant]) => this.hold(terms, grant, false, false))
     return locks.length === 1 ? (locks[0] as HeldLock) : new MultiHeldLock(locks)
   }
 
@@ -93,6 +99,8 @@ export class Claims implements ClaimRunner {
     this.closed = true
     const held = Array.from(this.keeper.leases, (lease) => new SingleHeldLock(lease, this.holding).release())
     const done = Promise.allSettled([this.room.close(), ...held])
+      // Also what is being released by its holder, or because it was granted at this moment.
+      .then(() => Promise.allSettled(Array.from(this.holding.releasing, (lock) => lock.release())))
     let timer: { cancel(): void } | undefined
     const patience = new Promise<void>((resolve) => {
       timer = this.clock.after(CLOSE_PATIENCE_MS, resolve)
@@ -100,10 +108,6 @@ export class Claims implements ClaimRunner {
     await Promise.race([done, patience])
     timer?.cancel()
     await this.leave?.()
-  }
-
-  private get holding() {
-    return { store: this.store, clock: this.clock, keeper: this.keeper }
   }
 
   private claim(names: readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
@@ -215,6 +219,10 @@ async function releaseProblem(lock: HeldLock): Promise<LockLostError | LockUnava
 
 /** The caller's error stays what it is; the release's problem is put beside it where it takes one. */
 function attach(error: unknown, problem: Error | undefined): void {
-  if (problem === undefined || typeof error !== 'object' || error === null || !Object.isExtensible(error)) return
-  Object.defineProperty(error, 'releaseError', { value: problem, configurable: true, writable: true })
+  if (problem === undefined || typeof error !== 'object' || error === null) return
+  try {
+    Object.defineProperty(error, 'releaseError', { value: problem, configurable: true, writable: true })
+  } catch {
+    // It is frozen, or has such a property of its own.
+  }
 }

@@ -56,6 +56,8 @@ export interface Holding {
   readonly store: LockStore
   readonly clock: Clock
   readonly keeper: Keeper
+  /** Those whose release is under way: closing waits for them. */
+  readonly releasing: Set<SingleHeldLock>
 }
 
 export class SingleHeldLock implements HeldLock {
@@ -137,6 +139,7 @@ export class SingleHeldLock implements HeldLock {
     const { name, id, minHoldMs } = lease.terms
     keeper.drop(lease)
     lease.markReleased()
+    this.holding.releasing.add(this)
     const nowMs = clock.now()
     const keepMs = Math.max(0, Math.ceil(lease.grantedAtMs + minHoldMs - nowMs))
     const options = keepMs > 0 ? { keepMs } : undefined
@@ -152,6 +155,7 @@ export class SingleHeldLock implements HeldLock {
       throw new LockUnavailableError(message, { key: name, cause: error })
     } finally {
       this.releasing = undefined
+      this.holding.releasing.delete(this)
     }
   }
 

@@ -3,7 +3,7 @@
  * what they stand on: time, names, and who listens.
  */
 
-import { checkWhole, LONGEST_MS } from '../options.js'
+import { checkWhole, LONGEST_MS, refuseUnknown } from '../options.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { MemoryName, type Surroundings } from './memory-name.js'
 import {
@@ -31,13 +31,15 @@ export interface MemoryStoreOptions {
   waiterLifeMs?: number
 }
 
+const OPTIONS: ReadonlySet<string> = new Set(['clock', 'claimWindowMs', 'checkEveryMs', 'waiterLifeMs'])
+
 /** How often names are looked through for those that can be forgotten. There is no timer: it happens at the next use after that time. */
 const FORGET_EVERY_MS = 60_000
 
 /**
  * Locks in the memory of this process. Everybody who shares a lock must share the store; nothing survives the process.
  *
- * @throws LockOptionError when an option is not a whole number of milliseconds, from 1 to a year
+ * @throws LockOptionError when an option is unknown, or not a whole number of milliseconds from 1 to a year
  */
 export class MemoryStore implements LockStore {
   readonly claimWindowMs: number
@@ -51,6 +53,7 @@ export class MemoryStore implements LockStore {
   private closed = false
 
   constructor(options: MemoryStoreOptions = {}) {
+    refuseUnknown(options, OPTIONS, 'MemoryStore')
     this.clock = options.clock ?? systemClock
     this.claimWindowMs = milliseconds('claimWindowMs', options.claimWindowMs, 5_000)
     this.checkEveryMs = milliseconds('checkEveryMs', options.checkEveryMs, 2_000)

@@ -1,20 +1,14 @@
-import { afterAll, beforeAll, describe, test } from 'vitest'
-import { type RedisServer, startRedis } from '../../scripts/redis-server.mjs'
+import { describe, test } from 'vitest'
 import { clientConformance } from '../../src/testing/client-conformance.js'
 import { LIBRARIES } from '../support/libraries.js'
+import { useRedis } from '../support/redis.js'
 
 /** The port's contract on every library that is installed, against a real server. */
 
-let server: RedisServer
-
-beforeAll(async () => {
-  server = await startRedis()
-})
-
-afterAll(() => server?.stop())
+const redis = useRedis()
 
 describe.each(LIBRARIES)('$name', ({ connect, resends, wake, skip }) => {
-  const harness = { make: () => connect(server.port), command: (...args: string[]) => server.command(...args), resends }
+  const harness = { make: () => connect(redis.port), command: (...args: string[]) => redis.command(...args), resends }
   for (const one of clientConformance(harness, wake)) {
     const reason = skip ?? one.skip
     test(one.name, async (context) => {

@@ -11,7 +11,7 @@ const suite = storeConformance({
   async open() {
     const clock = new FakeClock()
     const store = new MemoryStore({ ...TIMES, clock })
-    return { store, clock, advance: ms => clock.advance(ms), close: () => store.close() }
+    return { store, clock, advance: (ms) => clock.advance(ms), close: () => store.close() }
   },
 })
 

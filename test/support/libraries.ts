@@ -27,7 +27,9 @@ const host = '127.0.0.1'
 /** A caller's client, as its owner sees it. */
 function owned(raw: Raw, ping: () => Promise<unknown>, end: () => unknown): ClientUnderTest {
   const emitter = raw as EventEmitter
-  const count = (): number => emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0)
+  // One listener stays on node-redis 5 and later, for an event without a name.
+  const events = (): string[] => emitter.eventNames().filter((name) => typeof name === 'string')
+  const count = (): number => events().reduce((sum, name) => sum + emitter.listenerCount(name), 0)
   const before = count()
   return {
     client: toRedisClient(raw),

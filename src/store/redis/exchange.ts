@@ -52,6 +52,7 @@ export class Exchange {
   /** How often requests have gone unanswered since the last answer. */
   private silences = 0
   private lastProblem: Error | undefined
+  private closed = false
   private readonly unwatch: () => void
 
   constructor(
@@ -72,6 +73,7 @@ export class Exchange {
 
   /** Sends one operation, together with all others of this turn. */
   send(key: string, text: string): Promise<Answer> {
+    if (this.closed) return Promise.reject(closedFailure())
     return new Promise((resolve, reject) => {
       this.pending.push({ key, text, madeAtMs: this.clock.now(), resolve, reject })
       this.armTimer()
@@ -117,6 +119,7 @@ export class Exchange {
   }
 
   private whenUp(): Promise<void> {
+    if (this.closed) return Promise.reject(closedFailure())
     if (this.client.isUp) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.upWaiters.push({ resolve, reject })
@@ -124,11 +127,12 @@ export class Exchange {
     })
   }
 
-  /** Fails whatever is under way. */
+  /** Fails whatever is under way, and whatever comes later. */
   close(): void {
+    this.closed = true
     this.unwatch()
     this.timer?.cancel()
-    const failure = new StoreFailure('refused', 'the store was closed')
+    const failure = closedFailure()
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(failure)
     this.fail(this.pending.splice(0), failure)
     for (const sent of this.inFlight) this.settle(sent, failure)
@@ -251,11 +255,12 @@ export class Exchange {
     const beforeMs = this.clock.now() - REQUEST_TIMEOUT_MS
     const reason = this.lastProblem === undefined ? '' : ` (${this.lastProblem.message})`
     const failure = new StoreFailure('unreachable', `no answer within ${REQUEST_TIMEOUT_MS} ms${reason}`, this.lastProblem)
-    if (this.inFlight.size > 0) this.silences += 1
+    const inFlight = this.inFlight.size
     for (const sent of this.inFlight) {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
       this.settle(sent, failure)
     }
+    if (this.inFlight.size < inFlight) this.silences += 1
     const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
@@ -266,4 +271,8 @@ export class Exchange {
     this.updateKeepAlive()
     this.armTimer()
   }
+}
+
+function closedFailure(): StoreFailure {
+  return new StoreFailure('refused', 'the store was closed')
 }

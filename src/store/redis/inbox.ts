@@ -61,7 +61,9 @@ export class Inbox {
     const entry = this.sessions.get(session)
     this.sessions.delete(session)
     const unsubscribe = await entry?.subscribed?.catch(() => undefined)
-    await unsubscribe?.()
+    if (unsubscribe === undefined) return
+    // With the connection gone the subscription is gone as well; nobody should wait for it to come back.
+    await (this.client.isUp ? this.exchange.bounded(unsubscribe, 'UNSUBSCRIBE') : unsubscribe()).catch(() => undefined)
   }
 
   /** Subscribes once; an attempt that failed for want of a connection is made again at the next call. */

@@ -1,7 +1,7 @@
 /** Names that a careless encoding would lose, confuse or choke on. Any text of up to 512 bytes is a name. */
 
 import assert from 'node:assert/strict'
-import { LONG_MS, type StoreCase } from './lab.js'
+import { LONG_MS, READER, type StoreCase } from './lab.js'
 
 const HOSTILE = [
   '',
@@ -128,30 +128,20 @@ export const nameCases: StoreCase[] = [
     name: 'what is written on a claim is kept as it is, empty or hostile',
     async run(lab) {
       const session = await lab.session()
-      const infos = [
-        '',
-        ' ',
-        '{}',
-        JSON.stringify({ label: '__proto__ %s %d {0} \0 \n' }),
-        JSON.stringify({ metadata: { k: 'é😀'.repeat(200) } }),
-      ]
-      for (const [i, info] of infos.entries()) {
-        const name = `info ${i}`
-        const { id } = await session.take(name, { info })
-        await session.wait(name, { info })
-        assert.deepEqual(
-          (await lab.held(name)).map((one) => one.info),
-          [info],
-        )
-        await lab.store.renew(name, id, LONG_MS)
-        assert.deepEqual(
-          (await lab.held(name)).map((one) => one.info),
-          [info],
-        )
-        assert.deepEqual(
-          (await lab.pending(name)).map((one) => one.info),
-          [info],
-        )
+      const texts = ['', ' ', '{}', 'a\0b', '\n', '%s %d {0} \\', 'é😀'.repeat(200), JSON.stringify({ label: '__proto__ \0 \n "' })]
+      for (const claim of [{}, READER]) {
+        for (const info of texts) {
+          const name = JSON.stringify([claim, info])
+          const { id } = await session.take(name, { ...claim, info })
+          await session.wait(name, { info })
+          await session.wait(name, { ...claim, info })
+          await lab.store.renew(name, id, 2 * LONG_MS)
+          const { held, pending } = await lab.peer.query({ name })
+          assert.deepEqual(
+            [...held, ...pending].map((one) => one.info),
+            [info, info, info],
+          )
+        }
       }
     },
   },
