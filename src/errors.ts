@@ -84,9 +84,13 @@ export function isLockError(value: unknown, code?: LockErrorCode): value is Lock
   return code === undefined || (value as LockError).code === code
 }
 
+/** Given instead of a value that may hold a secret. */
+export const HIDDEN = Symbol('hidden')
+
 /** A value as a person would want to see it in an error: short, unambiguous, and never calling the caller's code. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (value === HIDDEN) return 'a text that is not shown, as it may hold a secret'
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (Array.isArray(value)) return `an array of ${value.length}`

@@ -1,6 +1,6 @@
 /** Where to connect: turns addresses, URLs and the options of old clients into what node-redis' `createClient` takes. A leaf. */
 
-import { LockOptionError } from './errors.js'
+import { HIDDEN, LockOptionError } from './errors.js'
 import { checkObject, checkWhole, type NodeAddress } from './options.js'
 
 /** Options for `createClient`, and where they lead, without credentials, for messages. */
@@ -22,7 +22,7 @@ export function targetOfNode(node: NodeAddress, redis: Readonly<Record<string, u
   const { url, socket = {}, ...options } = modernOptions({ ...redis, ...rest })
   if (url !== undefined) {
     if (nodeHost === undefined && nodePort === undefined) return targetOfUrl(url, { ...redis, ...rest })
-    throw new LockOptionError('url', typeof url, "can't be given together with another address: choose one")
+    throw new LockOptionError('url', typeof url === 'string' ? HIDDEN : url, "can't be given together with another address: choose one")
   }
   checkObject('socket', socket)
   const host = checkHost(nodeHost ?? socket.host ?? DEFAULT_HOST)
@@ -34,7 +34,8 @@ export function targetOfNode(node: NodeAddress, redis: Readonly<Record<string, u
 export function targetOfUrl(url: unknown, redis: Readonly<Record<string, unknown>> = {}): RedisTarget {
   const plain = isUrl(url) && URL.canParse(url) ? new URL(url) : undefined
   // The text may hold a password, so that it is not shown.
-  if (plain === undefined) throw new LockOptionError('url', typeof url, 'must be a URL such as redis://user:password@host:6379/0')
+  if (plain === undefined)
+    throw new LockOptionError('url', typeof url === 'string' ? HIDDEN : url, 'must be a URL such as redis://user:password@host:6379/0')
   return {
     options: { ...modernOptions(redis), url },
     describe: address(plain.hostname.replace(/[[\]]/g, '') || DEFAULT_HOST, Number(plain.port || DEFAULT_PORT)),

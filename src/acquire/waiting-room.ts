@@ -15,7 +15,7 @@ import { NameQueue } from './name-queue.js'
 import { type Claim, type Granted, type Patience, PendingClaim } from './pending-claim.js'
 
 /** Setting up the very first connection is not counted in a wait, up to this long. */
-const FIRST_ANSWER_MS = 2_000
+const FIRST_ANSWER_MS = 5_000
 
 /** A claim that could not be asked for is asked for again after this time, doubled at each failure, up to the regular check. */
 const FIRST_RETRY_MS = 100

@@ -41,8 +41,8 @@ export interface RedisClient {
   /** Whether a command sent now would be written now. False while connecting and while the connection is lost. */
   readonly isUp: boolean
   /**
-   * Begins to connect what this port connects itself, if it has not begun. Where connecting is the owner's business and the owner has
-   * not begun, those who watch hear through `down` what is missing. Harmless in every other state.
+   * Begins to connect what this port connects itself, if it has not begun. Where connecting is the owner's business, and the owner has
+   * not begun or has closed the client, those who watch hear so through `down`. Harmless in every other state.
    */
   connect(): void
   /**

@@ -1,6 +1,6 @@
 /** The text form of held locks, with which another process takes them over. */
 
-import { LockOptionError } from '../errors.js'
+import { HIDDEN, LockOptionError } from '../errors.js'
 import type { LeaseTerms } from '../lease/lease.js'
 import { checkName, checkTtlMs } from '../options.js'
 
@@ -24,7 +24,7 @@ export function joinSerialized(texts: readonly string[]): string {
 /** @throws LockOptionError when the text is not what `serialize()` made */
 export function parseSerialized(text: unknown): SerializedLock[] {
   // The text is as good as the lock itself, so that it is not shown.
-  const refuse = (reason: string) => new LockOptionError('serialized', typeof text, reason)
+  const refuse = (reason: string) => new LockOptionError('serialized', typeof text === 'string' ? HIDDEN : text, reason)
   if (typeof text !== 'string') throw refuse('must be the text that serialize() returned')
   let parsed: { version?: unknown; locks?: unknown }
   try {

@@ -1,10 +1,6 @@
 /**
- * The conformance suites that our own engines and client ports pass, for those who write others. They need no test framework: every case
- * has a name and a `run` that rejects when the subject does not conform.
- *
- * ```js
- * for (const { name, run } of storeConformance(harness)) test(name, run)
- * ```
+ * `halocksmith/testing`: the contracts of this library as tests, for whoever writes an engine or a port to a Redis client library; and a
+ * clock that is moved by hand.
  */
 
 export type { ConformanceCase } from './case.js'

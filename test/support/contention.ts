@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { HistoryRecord } from './history.js'
+import { type LockWorker, type Recipe, type RemoteLock, spawnLockWorker } from './lock-worker.js'
+import type { Observer } from './observer.js'
+import type { TestRedis } from './redis.js'
 
 /** The path of a file that is not there yet, in a folder that is removed when the test has finished. */
 export function tempFile(name: string): string {
@@ -31,4 +34,27 @@ export function enteredWhileAllContend(history: readonly HistoryRecord[], holder
     if (fencingToken >= from && fencingToken <= to) counts.set(holder, (counts.get(holder) ?? 0) + 1)
   }
   return [...counts.values()]
+}
+
+/** Starts processes that all lock on one server. */
+export function spawnCrew(redis: TestRedis, count: number): Promise<LockWorker[]> {
+  return Promise.all(Array.from({ length: count }, () => spawnLockWorker({ locksmith: { url: redis.url } })))
+}
+
+/** Has claims queue up one behind the other, each in place before the next one asks. Returns what they wait for, in that order. */
+export async function queueUp(
+  observer: Observer,
+  name: string,
+  claims: readonly { worker: LockWorker; handle?: string; options?: object; recipe?: Recipe }[],
+): Promise<Promise<RemoteLock>[]> {
+  const already = (await observer.look(name)).pending.length
+  const locks: Promise<RemoteLock>[] = []
+  for (const [i, { worker, ...request }] of claims.entries()) {
+    const lock = worker.acquire({ name, ...request })
+    // Awaited later, if at all: its process may be killed.
+    lock.catch(() => {})
+    locks.push(lock)
+    await observer.queued(name, already + i + 1)
+  }
+  return locks
 }

@@ -9,17 +9,19 @@ export interface UntilOptions {
   everyMs?: number
 }
 
+type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>
+
 /**
  * Resolves to the condition's value as soon as that is truthy. For what no event tells; a fixed pause proves nothing.
  *
  * @throws Error when it is not within `timeoutMs`, with what was awaited and the last value; whatever the condition throws, at once
  */
-export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
+export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<Truthy<T>> {
   const { what = `${condition}`, timeoutMs = 5_000, everyMs = 5 } = options
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const value = await condition()
-    if (value) return value
+    if (value) return value as Truthy<T>
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}; it was ${show(value)} at last`)
     await delay(everyMs)
   }

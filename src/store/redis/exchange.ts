@@ -16,6 +16,9 @@ export const REQUEST_TIMEOUT_MS = 2_000
 /** More operations than this do not travel in one call, so that no call keeps the server from others for long. */
 const BATCH_LIMIT = 128
 
+/** Before the first answer the limit is longer: loading the client library and connecting are in it. */
+const FIRST_REQUEST_TIMEOUT_MS = 5_000
+
 /** When so many requests in a row went unanswered, the connection is given up for a new one. */
 const SILENCES = 2
 
@@ -71,6 +74,11 @@ export class Exchange {
     return !Number.isNaN(this.lastSentAtMs)
   }
 
+  /** How long a request may take at present. */
+  private get limitMs(): number {
+    return this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
+  }
+
   /** Sends one operation, together with all others of this turn. */
   send(key: string, text: string): Promise<Answer> {
     if (this.closed) return Promise.reject(closedFailure())
@@ -102,8 +110,9 @@ export class Exchange {
   async bounded<T>(request: () => Promise<T>, what: string): Promise<T> {
     let timer: Timer | undefined
     const timeout = new Promise<never>((_, reject) => {
-      const failure = new StoreFailure('unreachable', `${what}: no answer within ${REQUEST_TIMEOUT_MS} ms`)
-      timer = this.clock.after(REQUEST_TIMEOUT_MS, () => reject(failure))
+      const limitMs = this.limitMs
+      const failure = new StoreFailure('unreachable', `${what}: no answer within ${limitMs} ms`)
+      timer = this.clock.after(limitMs, () => reject(failure))
     })
     this.others += 1
     this.updateKeepAlive()
@@ -194,6 +203,11 @@ export class Exchange {
       throw new StoreFailure('refused', `the server's reply is not one of ours: ${String(reply).slice(0, 120)}`)
     }
     const serverNowMs = integer(reply[0])
+    if (!this.hasAnswered) {
+      // From now on the shorter limit holds.
+      this.timer?.cancel()
+      this.timer = undefined
+    }
     this.lastSentAtMs = sent.sentAtMs
     this.lastServerNowMs = serverNowMs
     this.lastProblem = undefined
@@ -204,6 +218,7 @@ export class Exchange {
     })
     this.inFlight.delete(sent)
     this.updateKeepAlive()
+    this.armTimer()
   }
 
   private settle(sent: Batch, failure: StoreFailure): void {
@@ -243,7 +258,7 @@ export class Exchange {
     if (this.timer !== undefined) return
     const oldest = this.inFlight.values().next().value?.operations[0] ?? this.pending[0]
     if (oldest === undefined) return
-    const dueMs = oldest.madeAtMs + REQUEST_TIMEOUT_MS
+    const dueMs = oldest.madeAtMs + this.limitMs
     this.timer = this.clock.after(stalled ? 0 : Math.max(0, dueMs - this.clock.now()), () => {
       this.timer = undefined
       if (!stalled && this.clock.now() > dueMs + STALL_MS) this.armTimer(true)
@@ -252,9 +267,10 @@ export class Exchange {
   }
 
   private expire(): void {
-    const beforeMs = this.clock.now() - REQUEST_TIMEOUT_MS
+    const { limitMs } = this
+    const beforeMs = this.clock.now() - limitMs
     const reason = this.lastProblem === undefined ? '' : ` (${this.lastProblem.message})`
-    const failure = new StoreFailure('unreachable', `no answer within ${REQUEST_TIMEOUT_MS} ms${reason}`, this.lastProblem)
+    const failure = new StoreFailure('unreachable', `no answer within ${limitMs} ms${reason}`, this.lastProblem)
     const inFlight = this.inFlight.size
     for (const sent of this.inFlight) {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break

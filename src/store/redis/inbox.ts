@@ -17,6 +17,7 @@ interface Session {
   readonly listener: SessionListener
   /** Settles when the server has confirmed or refused the subscription. */
   subscribed: Promise<(() => Promise<void>) | undefined> | undefined
+  unsubscribe: (() => Promise<void>) | undefined
   wake: Wake
 }
 
@@ -50,7 +51,7 @@ export class Inbox {
   async open(session: string, listener: SessionListener): Promise<() => Promise<void>> {
     let entry = this.sessions.get(session)
     if (entry === undefined) {
-      entry = { listener, subscribed: undefined, wake: '-' }
+      entry = { listener, subscribed: undefined, unsubscribe: undefined, wake: '-' }
       this.sessions.set(session, entry)
     }
     if (this.client.wake !== 'none') await this.exchange.bounded(() => this.subscribe(session, entry), 'SUBSCRIBE')
@@ -59,9 +60,14 @@ export class Inbox {
 
   private async leave(session: string): Promise<void> {
     const entry = this.sessions.get(session)
+    if (entry === undefined) return
     this.sessions.delete(session)
-    const unsubscribe = await entry?.subscribed?.catch(() => undefined)
-    if (unsubscribe === undefined) return
+    const { unsubscribe, subscribed } = entry
+    if (unsubscribe === undefined) {
+      // Not confirmed, and perhaps never: nobody waits for it.
+      void subscribed?.then((late) => late?.()).catch(() => undefined)
+      return
+    }
     // With the connection gone the subscription is gone as well; nobody should wait for it to come back.
     await (this.client.isUp ? this.exchange.bounded(unsubscribe, 'UNSUBSCRIBE') : unsubscribe()).catch(() => undefined)
   }
@@ -75,6 +81,7 @@ export class Inbox {
       })
       .then(
         (unsubscribe) => {
+          entry.unsubscribe = unsubscribe
           entry.wake = this.client.wake === 'spublish' ? 's' : 'p'
           return unsubscribe
         },

@@ -161,6 +161,20 @@ export const grantCases: StoreCase[] = [
     },
   },
   {
+    name: 'however many waiters are gone, nobody gets in before the one who is there',
+    skip: (harness) => (harness.seesWhoIsGone ? undefined : 'the store does not learn at once who is gone'),
+    async run(lab) {
+      const [holder, gone, living] = [await lab.session(), await lab.session(lab.peer), await lab.session()]
+      const { id } = await holder.take('gone')
+      await Promise.all(Array.from({ length: 1_200 }, () => gone.wait('gone')))
+      const next = await living.wait('gone')
+      await gone.leave()
+      await lab.store.release('gone', id)
+      await lab.assertTaken('gone')
+      await living.enters(next)
+    },
+  },
+  {
     name: 'a waiter that shows no sign of life is dropped, one that asks is not',
     skip: (harness) => (harness.waiterLifeMs === undefined ? 'the harness does not tell waiterLifeMs' : undefined),
     async run(lab) {

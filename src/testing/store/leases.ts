@@ -100,6 +100,8 @@ export const leaseCases: StoreCase[] = [
       const claim = { mode: 'counted', permits: 2, limit: 4 } as const
       const long = await session.take('permits', claim)
       await session.take('permits', { ...claim, ttlMs: 60 })
+      // A renewal beside it puts that end off no more than a lease beside it does.
+      await renew(lab, 'permits', long.id, 2 * LONG_MS)
       const third = await session.wait('permits', claim)
       await session.granting(third)
       assert.equal((await session.ask('permits', { ...claim, permits: 1, queue: false })).reply.status, 'busy')

@@ -1,0 +1,32 @@
+// @ts-check
+/** What is made of many measurements. */
+
+/**
+ * The smallest value that at least the share `q` of all values does not exceed.
+ *
+ * @param {ArrayLike<number>} values at least one
+ * @param {number} q 0.5 is the median of an odd number of values
+ */
+export function percentile(values, q) {
+  const sorted = Float64Array.from(values).sort()
+  return /** @type {number} */ (sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)])
+}
+
+/** @param {ArrayLike<number>} values at least one; an even number of them has the mean of the two in the middle */
+export function median(values) {
+  const sorted = Float64Array.from(values).sort()
+  const middle = sorted.length >> 1
+  const upper = /** @type {number} */ (sorted[middle])
+  return sorted.length % 2 === 1 ? upper : (/** @type {number} */ (sorted[middle - 1]) + upper) / 2
+}
+
+/**
+ * Jain's index of fairness: 1 when all have the same, 1/n when one has all.
+ *
+ * @param {readonly number[]} shares
+ */
+export function jainIndex(shares) {
+  const sum = shares.reduce((total, share) => total + share, 0)
+  const squares = shares.reduce((total, share) => total + share * share, 0)
+  return squares === 0 ? 1 : (sum * sum) / (shares.length * squares)
+}

@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest'
+import { safetyMarginMs } from '../../src/lease/validity.js'
+import { abortedBefore, endOf, KEEPS_DATA, type Lab, useLabs, VIAS, type Via, within } from './lab.js'
+
+/** C3, S1: the server goes away while a lock is held. The lock is unknown, then lost at its deadline, or held again. */
+
+interface Outage {
+  readonly what: string
+  /** How long a lease must be so that a renewal is known to have failed long before its end: unanswered requests take two seconds. */
+  readonly ttlMs: number
+  readonly vias: readonly Via[]
+  begin(lab: Lab): Promise<void> | void
+  end(lab: Lab): Promise<void> | void
+}
+
+const OUTAGES: readonly Outage[] = [
+  {
+    what: 'a killed server',
+    ttlMs: 2_000,
+    vias: VIAS,
+    begin: ({ server }) => server.kill(),
+    end: ({ server }) => server.start(),
+  },
+  {
+    what: 'a server that stands still',
+    ttlMs: 5_000,
+    vias: ['our own connection'],
+    begin: ({ server }) => server.pause(),
+    end: ({ server }) => server.resume(),
+  },
+  {
+    what: 'a cut connection',
+    ttlMs: 2_000,
+    vias: ['our own connection'],
+    begin({ proxy }) {
+      proxy.refuse()
+      proxy.cut()
+    },
+    end: ({ proxy }) => proxy.accept(),
+  },
+  {
+    what: 'a black hole',
+    ttlMs: 5_000,
+    vias: VIAS,
+    begin: ({ proxy }) => proxy.blackHole(),
+    end: ({ proxy }) => proxy.heal(),
+  },
+]
+
+const openLab = useLabs()
+
+for (const { what, ttlMs, vias, begin, end } of OUTAGES) {
+  test.concurrent.for(vias)(`${what}, %s: unknown, and lost at the deadline`, async (via, context) => {
+    const lab = await openLab(context, { args: KEEPS_DATA })
+    const [locksmith, other] = [await lab.locksmith({ via, ttlMs }), await lab.locksmith({ direct: true })]
+    const diary = lab.follow()
+    const askedAtMs = performance.now()
+    const lock = await locksmith.acquire(lab.name)
+    const { signal, fencingToken } = lock
+    const next = other.acquire(lab.name)
+    const abortedWhenNextEntered = next.then(() => signal.aborted)
+    await lab.waitersAre(1)
+
+    await begin(lab)
+    await diary.seen('unknown')
+    const deadlineMs = performance.now() + lock.remainingMs
+    expect(deadlineMs).toBeGreaterThanOrEqual(askedAtMs + ttlMs - safetyMarginMs(ttlMs))
+    expect(lock.state).toBe('unknown')
+    lock.assertHeld()
+    expect(signal.aborted).toBe(false)
+
+    const reason = await abortedBefore(signal, endOf(deadlineMs, ttlMs))
+    expect(reason).toMatchObject({ code: 'LOCK_LOST', key: lab.name })
+    expect((await diary.seen('lost')).atMs).toBeGreaterThanOrEqual(deadlineMs - 0.1)
+    expect(lock.state).toBe('lost')
+    expect(lock.remainingMs).toBe(0)
+    expect(() => lock.assertHeld()).toThrow(reason)
+    expect(await within(1_000, lock.release())).toEqual({ released: false, reason: 'lost' })
+
+    await end(lab)
+    expect((await next).fencingToken).toBeGreaterThan(fencingToken)
+    expect(await abortedWhenNextEntered).toBe(true)
+    expect(diary.kinds.filter((kind) => kind !== 'granted' && kind !== 'waiting')).toEqual(['unknown', 'lost'])
+  })
+
+  test.concurrent.for(vias)(`${what}, %s: unknown, and held again when it is back in time`, async (via, context) => {
+    const lab = await openLab(context, { args: KEEPS_DATA })
+    const leaseMs = ttlMs + 2_000
+    const locksmith = await lab.locksmith({ via, ttlMs: leaseMs })
+    const diary = lab.follow()
+    const lock = await locksmith.acquire(lab.name)
+    const { signal } = lock
+
+    await begin(lab)
+    await diary.seen('unknown')
+    await end(lab)
+    const heldAt = await diary.seen('held')
+    expect(lock.state).toBe('held')
+    expect(lock.remainingMs).toBeGreaterThan(leaseMs / 2 - (performance.now() - heldAt.atMs))
+    expect(signal.aborted).toBe(false)
+    expect(await lab.holders()).toHaveLength(1)
+    expect(await lock.release()).toEqual({ released: true })
+    expect(diary.kinds).toEqual(['granted', 'unknown', 'held', 'released'])
+  })
+}
+
+test.concurrent('a lease that is shorter than the patience with a request ends on time all the same', async (context) => {
+  const lab = await openLab(context)
+  const ttlMs = 500
+  const locksmith = await lab.locksmith({ ttlMs })
+  await lab.warmUp(locksmith)
+  const diary = lab.follow()
+  const lock = await locksmith.acquire(lab.name)
+  lab.proxy.blackHole()
+  const deadlineMs = performance.now() + lock.remainingMs
+  await abortedBefore(lock.signal, endOf(deadlineMs, ttlMs))
+  expect((await diary.seen('lost')).atMs).toBeGreaterThanOrEqual(deadlineMs - 0.1)
+})
