@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker, RemoteLock } from '../support/lock-worker.js'
 import { ms, useObserver } from '../support/observer.js'
@@ -8,88 +8,87 @@ import { useRedis } from '../support/redis.js'
 /** P1: a holder is killed. The next waiter enters when its lease has ended on the server, not before, and at most 250 ms later. */
 
 const LATE_MS = 250
+/** Each on a name of its own, all at once. */
+const CASES = [
+  { how: 'direct', ttlMs: 500 },
+  { how: 'direct', ttlMs: 1_000 },
+  { how: 'pushed', ttlMs: 500 },
+  { how: 'pushed', ttlMs: 1_000 },
+] as const
 
 const redis = useRedis()
 const observer = useObserver(redis)
 useWorkers()
 
+type Case = (typeof CASES)[number]
+const nameOf = ({ how, ttlMs }: Case) => `${how} ${ttlMs}`
+
 /** The lock as a process gets it at once, or pushed by the release of `other`. */
-async function take(how: string, worker: LockWorker, other: LockWorker, name: string, options: object): Promise<RemoteLock> {
-  if (how === 'direct') return worker.acquire({ name, options })
+async function take(it: Case, worker: LockWorker, other: LockWorker): Promise<RemoteLock> {
+  const name = nameOf(it)
+  const options = { ttlMs: it.ttlMs }
+  if (it.how === 'direct') return worker.acquire({ name, options })
   const first = await other.acquire({ name })
   const [lock] = await queueUp(observer, name, [{ worker, options }])
   await other.release(first.handle)
   return lock!
 }
 
-/** Kills whoever holds the name in `worker`, and checks that `next` enters in time. */
-async function expectInheritance(name: string, worker: LockWorker, token: number, next: Promise<RemoteLock>): Promise<RemoteLock> {
-  await worker.process.kill()
-  const { notBeforeNs, notAfterNs } = await observer.leaseEnd(name, worker.process.pid)
+/** Kills the holder, and checks that `next` enters in time. Returns what that got. */
+async function expectInheritance(name: string, holder: LockWorker, token: number, next: Promise<RemoteLock>): Promise<RemoteLock> {
+  await holder.process.kill()
+  const { notBeforeNs, notAfterNs } = await observer.leaseEnd(name, holder.process.pid)
   const heir = await next
-  expect(heir.atNs).toBeGreaterThan(notBeforeNs)
-  expect(heir.atNs).toBeLessThan(notAfterNs + ms(LATE_MS))
-  expect(heir.fencingToken).toBeGreaterThan(token)
+  expect(heir.atNs, name).toBeGreaterThan(notBeforeNs)
+  expect(heir.atNs, name).toBeLessThan(notAfterNs + ms(LATE_MS))
+  expect(heir.fencingToken, name).toBeGreaterThan(token)
   return heir
 }
 
-describe.each([
-  { how: 'direct', ttlMs: 500 },
-  { how: 'direct', ttlMs: 1_000 },
-  { how: 'pushed', ttlMs: 500 },
-  { how: 'pushed', ttlMs: 1_000 },
-])('a lock of $ttlMs ms that was $how', ({ how, ttlMs }) => {
-  test('passes to the first of several waiters in several processes, and on', async () => {
-    const [holder, one, two] = (await spawnCrew(redis, 3)) as [LockWorker, LockWorker, LockWorker]
-    const options = { ttlMs }
-    const { fencingToken } = await take(how, holder, one, 'n', options)
-    const waiters = [one, two, one, two].map((worker, i) => ({ worker, handle: `w${i}`, options }))
-    const locks = await queueUp(observer, 'n', waiters)
-    let last = await expectInheritance('n', holder, fencingToken, locks[0]!)
-    for (const [i, lock] of locks.slice(1).entries()) {
-      await waiters[i]!.worker.release(`w${i}`)
-      const { fencingToken: token, atNs } = await lock
-      expect(token).toBeGreaterThan(last.fencingToken)
-      expect(atNs).toBeGreaterThan(last.atNs)
+test('the first of several waiters in several processes enters, then the others in turn', async () => {
+  const [one, two, ...holders] = (await spawnCrew(redis, 2 + CASES.length)) as [LockWorker, LockWorker, ...LockWorker[]]
+  const run = async (it: Case, holder: LockWorker) => {
+    const name = nameOf(it)
+    const { fencingToken } = await take(it, holder, one)
+    const waiters = [one, two, one, two].map((worker, i) => ({ worker, handle: `${name} ${i}`, options: { ttlMs: it.ttlMs } }))
+    const locks = await queueUp(observer, name, waiters)
+    let last = await expectInheritance(name, holder, fencingToken, locks[0]!)
+    for (const [i, lock] of locks.entries()) {
+      if (i > 0) {
+        expect((await lock).fencingToken).toBeGreaterThan(last.fencingToken)
+        expect((await lock).atNs).toBeGreaterThan(last.atNs)
+      }
       last = await lock
+      await waiters[i]!.worker.release(last.handle)
     }
-    await two.release('w3')
-    await redis.expectOnlyTokens()
-  })
-
-  test('passes to waiters that want it for longer', async () => {
-    const [holder, waiter] = (await spawnCrew(redis, 2)) as [LockWorker, LockWorker]
-    const { fencingToken } = await take(how, holder, waiter, 'n', { ttlMs })
-    const [lock] = await queueUp(observer, 'n', [{ worker: waiter, options: { ttlMs: 30_000 } }])
-    await expectInheritance('n', holder, fencingToken, lock!)
-  })
-
-  test('passes on from one that was killed to the next that is killed', async () => {
-    const crew = await spawnCrew(redis, 4)
-    const [first, ...others] = crew as [LockWorker, ...LockWorker[]]
-    let { fencingToken } = await take(how, first, others[0]!, 'n', { ttlMs })
-    const locks = await queueUp(
-      observer,
-      'n',
-      others.map((worker) => ({ worker, options: { ttlMs } })),
-    )
-    for (const [i, lock] of locks.entries()) ({ fencingToken } = await expectInheritance('n', crew[i]!, fencingToken, lock))
-  })
+  }
+  await Promise.all(CASES.map((it, i) => run(it, holders[i]!)))
+  await redis.expectOnlyTokens()
 })
 
-test('a short lease that is pushed ahead of waiters with long ones holds them up no longer than it lasts', async () => {
-  const [first, short, long] = (await spawnCrew(redis, 3)) as [LockWorker, LockWorker, LockWorker]
-  for (let round = 0; round < 3; round++) {
-    const name = `n${round}`
-    const lock = await first.acquire({ name })
-    const [shortLock, longLock] = await queueUp(observer, name, [
-      { worker: short, handle: name, options: { ttlMs: 500, autoExtend: false } },
-      { worker: long, handle: name },
-    ])
-    await first.release(lock.handle)
-    await shortLock
-    const { notAfterNs } = await observer.leaseEnd(name, short.process.pid)
-    const { atNs } = await longLock!
-    expect(atNs).toBeLessThan(notAfterNs + ms(LATE_MS))
+test('a waiter that wants the lock for longer enters as soon', async () => {
+  const [waiter, ...holders] = (await spawnCrew(redis, 1 + CASES.length)) as [LockWorker, ...LockWorker[]]
+  const run = async (it: Case, holder: LockWorker) => {
+    const { fencingToken } = await take(it, holder, waiter)
+    const [lock] = await queueUp(observer, nameOf(it), [{ worker: waiter, options: { ttlMs: 30_000 } }])
+    await expectInheritance(nameOf(it), holder, fencingToken, lock!)
   }
+  await Promise.all(CASES.map((it, i) => run(it, holders[i]!)))
+})
+
+test('one after the other is killed, and each has its heir', async () => {
+  const crew = await spawnCrew(redis, 5)
+  const waiters = crew.slice(1).map((worker, i) => ({ worker, options: { ttlMs: [500, 1_000, 500, 500][i]! } }))
+  let { fencingToken } = await crew[0]!.acquire({ name: 'n', options: { ttlMs: 500 } })
+  const locks = await queueUp(observer, 'n', waiters)
+  for (const [i, lock] of locks.entries()) ({ fencingToken } = await expectInheritance('n', crew[i]!, fencingToken, lock))
+})
+
+test('so is one that was granted a short lease ahead of a waiter with a long one', async () => {
+  const [first, short, long] = (await spawnCrew(redis, 3)) as [LockWorker, LockWorker, LockWorker]
+  const { handle } = await first.acquire({ name: 'n' })
+  const [shortLock, longLock] = await queueUp(observer, 'n', [{ worker: short, options: { ttlMs: 500 } }, { worker: long }])
+  await first.release(handle)
+  const { fencingToken } = await shortLock!
+  await expectInheritance('n', short, fencingToken, longLock!)
 })

@@ -61,6 +61,26 @@ export class Observer {
     return { notBeforeNs: askedNs + ms(expiresInMs - 1), notAfterNs: answeredNs + ms(expiresInMs + 1), expiresInMs }
   }
 
+  /** Resolves when nobody holds a name. */
+  async free(name: string, timeoutMs = 10_000): Promise<void> {
+    await until(async () => (await this.holders(name)).length === 0, { what: `nobody holds '${name}'`, timeoutMs })
+  }
+
+  /** Resolves when the lease of a process, which does not renew it, ends within `leftMs`. */
+  async expiringWithin(name: string, pid: number, leftMs: number): Promise<void> {
+    await until(async () => (await this.leaseEnd(name, pid)).expiresInMs <= leftMs, {
+      what: `the lease of process ${pid} on '${name}' ends within ${leftMs} ms`,
+      timeoutMs: 10_000,
+    })
+  }
+
+  /** Resolves when the lease of a process was renewed, so that more than `leftMs` are left of it. */
+  async renewed(name: string, pid: number, leftMs: number): Promise<void> {
+    await until(async () => (await this.leaseEnd(name, pid)).expiresInMs > leftMs, {
+      what: `the lease of process ${pid} on '${name}' lasts for more than ${leftMs} ms`,
+    })
+  }
+
   /** The server's time in µs, the scale of fencing tokens. */
   async serverTimeUs(): Promise<number> {
     const [seconds, micros] = (await this.redis.command('TIME')) as [string, string]

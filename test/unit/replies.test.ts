@@ -128,7 +128,8 @@ describe('an inspection', () => {
   const SUMMARY = ['token', '49700000', 'mode', 'x', 'used', '1', 'ends', '50700', 'span', '1000']
   const COUNTED = 'c2 50700 1000 49700000 ["h",1]'
   const WAITER = 'c 2 5 30000 -3 1700000000000001 49000 48000 p ["h",2]'
-  const inspect = (state: unknown, queue: unknown = [], waiters: unknown = []) => inspection('a', answer(0, state, queue, waiters))
+  const inspect = (state: unknown[], queue: unknown[] = [], waiters: unknown[] = []) =>
+    inspection('a', answer(0, state.length, ...state, queue.length, ...queue, ...waiters))
 
   test('tells who holds and who waits', () => {
     expect(inspect([...SUMMARY, 's1.1', 'x["h",1]'], ['1700000000000001 s2.1'], ['s2.1', WAITER])).toEqual({
@@ -180,7 +181,12 @@ describe('an inspection', () => {
     expect(found.held.map(({ info }) => info)).toEqual(['a\nb c', ''])
   })
 
-  test.each([[[0, null, null, null]], [[0]], [[0, 5, 'x', {}]], [[0, ['odd'], [], []]]])('of nothing is nothing: %j', (fields) => {
-    expect(inspection('a', answer(...fields))).toEqual({ held: [], pending: [] })
+  test('of nothing is nothing', () => {
+    expect(inspect([])).toEqual({ held: [], pending: [] })
+    expect(inspect(['odd'])).toEqual({ held: [], pending: [] })
+  })
+
+  test.each([[[0]], [[0, null]], [[0, 5, 'x']], [[0, 0, 'x']]])('that is cut or malformed is none of ours: %j', (fields) => {
+    expect(failure(() => inspection('a', answer(...fields))).kind).toBe('refused')
   })
 })

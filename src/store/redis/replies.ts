@@ -66,8 +66,7 @@ export function count(answer: Answer): number {
 /** Who holds and who waits, from the raw contents of one name's keys. Whoever's lease is over is left out. */
 export function inspection(name: string, answer: Answer): { held: HolderRecord[]; pending: WaiterRecord[] } {
   const nowMs = answer.serverNowMs
-  const state = table(answer.fields[1])
-  const waiters = table(answer.fields[3])
+  const { state, members, waiters } = sections(answer.fields)
   const limit = Number(state.get('limit') ?? 0)
   const held: HolderRecord[] = []
   for (const [id, record] of state) {
@@ -82,7 +81,7 @@ export function inspection(name: string, answer: Answer): { held: HolderRecord[]
       held.push({ ...claim(name, id, mode, permits, limit, token / 1000, info, nowMs), fencingToken: token, expiresInMs })
   }
   const pending: WaiterRecord[] = []
-  for (const member of texts(answer.fields[2])) {
+  for (const member of members) {
     const id = member.slice(member.indexOf(' ') + 1)
     const found = /^([xc]) (\d+) (\d+) \d+ (-?\d+) \d+ \d+ (\d+) \S (.*)$/s.exec(waiters.get(id) ?? '')
     if (found === null) continue
@@ -145,14 +144,19 @@ function unexpected(value: unknown): StoreFailure {
   return new StoreFailure('refused', `the server's reply is not one of ours: ${JSON.stringify(String(value)).slice(0, 120)}`)
 }
 
-function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : []
+/** The three lists of an inspection, one behind the other in a flat reply. */
+function sections(fields: readonly unknown[]) {
+  const membersAt = 2 + integer(fields[1])
+  const waitersAt = membersAt + 1 + integer(fields[membersAt])
+  return {
+    state: table(fields.slice(2, membersAt)),
+    members: fields.slice(membersAt + 1, waitersAt).map(String),
+    waiters: table(fields.slice(waitersAt)),
+  }
 }
 
-/** Field-value pairs, flat or as an object or map, as client libraries have it. */
-function table(value: unknown): Map<string, string> {
-  const flat = texts(value)
+function table(flat: readonly unknown[]): Map<string, string> {
   const pairs = new Map<string, string>()
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(flat[i] as string, flat[i + 1] as string)
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(String(flat[i]), String(flat[i + 1]))
   return pairs
 }

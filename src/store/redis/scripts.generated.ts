@@ -356,13 +356,20 @@ end
 return { removed }
 end
 local LISTED = 10000
+local function append(list, texts)
+for i = 1, #texts do
+list[#list + 1] = texts[i]
+end
+end
 local function inspect(key)
-return {
-0,
-redis.call('HGETALL', key),
-redis.call('ZRANGE', key .. ':queue', 0, LISTED - 1),
-redis.call('HGETALL', key .. ':waiters'),
-}
+local state = redis.call('HGETALL', key)
+local members = redis.call('ZRANGE', key .. ':queue', 0, LISTED - 1)
+local reply = { 0, #state }
+append(reply, state)
+reply[#reply + 1] = #members
+append(reply, members)
+append(reply, redis.call('HGETALL', key .. ':waiters'))
+return reply
 end
 return { A = acquire, R = renew, L = release, F = force_release, Q = inspect }
 end
@@ -388,5 +395,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: '713714d05ff9a216d8f752abcff12934575c8287',
+  sha1: '38c305b83c2b4ada187a9eb83b755b367b005fb4',
 }
