@@ -31,6 +31,8 @@ export class PendingClaim {
   readonly request: Mutable<ClaimRequest>
   /** A request is under way. */
   asking = false
+  /** Something changed while it was: its answer may be older than that. */
+  askAgain = false
   /** The server has said at least once that this claim waits. */
   answered = false
   /** A request of this claim was given to the store. */

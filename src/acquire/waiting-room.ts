@@ -75,7 +75,9 @@ export class WaitingRoom {
   /** Whether this claim is still undecided; asks for it if so. */
   onChanged(id: string): void {
     const pending = this.byId.get(id)
-    if (pending !== undefined) this.ask(pending)
+    if (pending === undefined) return
+    if (pending.asking) pending.askAgain = true
+    else this.ask(pending)
   }
 
   /** Messages may have been missed: every claim is asked for again. */
@@ -110,7 +112,11 @@ export class WaitingRoom {
     this.store.acquire(pending.request).then(
       (reply) => {
         pending.asking = false
-        if (!pending.settled) this.answered(pending, reply)
+        if (pending.settled) return
+        this.answered(pending, reply)
+        if (!pending.askAgain) return
+        pending.askAgain = false
+        this.ask(pending)
       },
       (error) => {
         pending.stray = true
@@ -157,7 +163,7 @@ export class WaitingRoom {
     if (deadlineMs(grant.validUntilMs, leaseMs) <= this.clock.now()) {
       // Too old to be used. The server may still have it as ours: asking again makes it whole or queues anew.
       const problem = new StoreFailure('unreachable', `the grant took longer to arrive than its lease of ${leaseMs} ms lasts`)
-      if (pushed) this.ask(pending)
+      if (pushed) this.onChanged(pending.id)
       else this.failed(pending, problem)
       return
     }

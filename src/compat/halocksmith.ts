@@ -132,7 +132,9 @@ function resolve(given: HalocksmithOptions | string | number | NodeAddress[] | u
   if (typeof timeout !== 'number' || !(timeout > 0)) throw new LockOptionError('timeout', timeout, 'must be a number of seconds above 0')
   const ttlMs = checkTtlMs(Math.round(timeout * 1000), 'timeout × 1000')
   const attempts = retries === Number.POSITIVE_INFINITY ? retries : checkWhole('retries', retries, 0, LONGEST_MS)
-  const waitMs = attempts === 0 ? 0 : attempts * checkWhole('retryTimeout', retryTimeout, 0, LONGEST_MS)
+  const betweenMs = checkWhole('retryTimeout', retryTimeout, 0, LONGEST_MS)
+  // Not Infinity × 0.
+  const waitMs = betweenMs === 0 ? 0 : attempts * betweenMs
   const source = redisClient === undefined ? { nodes: nodes ?? [{}], redis } : { client: redisClient }
   const locksmith = createLocksmith({ ...source, ...(prefix !== undefined && { prefix }) })
   return { ttlMs, waitMs: waitMs > LONGEST_MS ? Number.POSITIVE_INFINITY : waitMs, locksmith }

@@ -143,10 +143,12 @@ export class SingleHeldLock implements HeldLock {
     const nowMs = clock.now()
     const keepMs = Math.max(0, Math.ceil(lease.grantedAtMs + minHoldMs - nowMs))
     const options = keepMs > 0 ? { keepMs } : undefined
-    // A request of this claim that was never answered may come later: it must find the door closed.
-    if (lease.stray && keepMs === 0) inBackground(letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }))
+    const releasing = letGo(store, clock, name, id, Math.min(lease.deadlineMs, nowMs + RELEASE_PATIENCE_MS), options)
+    // A request of this claim that was never answered may come later: it must find the door closed. Behind the release: a withdrawal
+    // that finds a holder releases it, and leaves no mark.
+    if (lease.stray) inBackground(letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }))
     try {
-      const { status, uncertain } = await letGo(store, clock, name, id, Math.min(lease.deadlineMs, nowMs + RELEASE_PATIENCE_MS), options)
+      const { status, uncertain } = await releasing
       if (status === 'unanswered') inBackground(letGo(store, clock, name, id, lease.deadlineMs, options))
       // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
       return this.outcome(status === 'released' || (status === 'absent' && uncertain && clock.now() < lease.deadlineMs), status)

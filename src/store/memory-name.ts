@@ -32,8 +32,6 @@ interface Holder {
   readonly fencingToken: number
   readonly sinceMs: number
   endsMs: number
-  /** Released, and kept only so that the name stays taken: nobody's any more, until it ends. */
-  kept: boolean
 }
 
 interface Waiter {
@@ -64,8 +62,7 @@ export class MemoryName {
     this.showLife(claim, nowMs)
     this.settle(nowMs)
     const held = this.holders.get(id)
-    // A kept holder was released by its claimant: a request that comes now is an old one that was long under way.
-    if (this.withdrawn.has(id) || held?.kept) return { status: 'withdrawn' }
+    if (this.withdrawn.has(id)) return { status: 'withdrawn' }
     // The same request again: its reply was lost, or its wake-up was.
     if (held) return { status: 'granted', fencingToken: held.fencingToken, validUntilMs: extend(held, nowMs + claim.ttlMs) }
     const limit = this.limit()
@@ -85,7 +82,7 @@ export class MemoryName {
   renew(id: string, ttlMs: number, nowMs: number): RenewReply {
     this.settle(nowMs)
     const held = this.holders.get(id)
-    if (!held || held.kept) return { status: 'lost' }
+    if (!held) return { status: 'lost' }
     return { status: 'held', validUntilMs: extend(held, nowMs + ttlMs) }
   }
 
@@ -93,9 +90,9 @@ export class MemoryName {
     this.settle(nowMs)
     const held = this.holders.get(id)
     if (held && keepMs > 0) {
-      // The same release sent again does not begin to count anew.
-      if (!held.kept) held.endsMs = nowMs + keepMs
-      held.kept = true
+      // From here on it belongs to nobody: under another id, it can't be renewed or released any more.
+      this.holders.delete(id)
+      this.holders.set(`${id}.kept`, { ...held, endsMs: nowMs + keepMs })
       return { status: 'released' }
     }
     if (held) this.letGo(id, nowMs)
@@ -167,7 +164,7 @@ export class MemoryName {
     const fencingToken = Math.max(this.lastToken + 1, this.around.microseconds(nowMs))
     const endsMs = nowMs + leaseMs
     this.lastToken = fencingToken
-    this.holders.set(claim.id, { claim, fencingToken, sinceMs: nowMs, endsMs, kept: false })
+    this.holders.set(claim.id, { claim, fencingToken, sinceMs: nowMs, endsMs })
     return { fencingToken, validUntilMs: endsMs }
   }
 

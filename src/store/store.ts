@@ -55,7 +55,7 @@ export type RenewReply = { readonly status: 'held'; readonly validUntilMs: numbe
 export type ReleaseReply = { readonly status: 'released' | 'absent' }
 
 export interface ReleaseOptions {
-  /** Keep the name taken for this long from now, then let it go by itself; default 0, at once. */
+  /** Keep the name taken for this long from now, then let it go by itself; default 0, at once. The id holds nothing from then on. */
   readonly keepMs?: number
   /**
    * Also take the id out of the queue, and refuse it should its request arrive only now: for a claim that was given up and whose

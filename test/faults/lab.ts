@@ -68,12 +68,23 @@ export interface LabLocksmithOptions extends LocksmithOptions {
   via?: Via
   /** Past the proxy. */
   direct?: boolean
+  /** Whether a client of the caller's must be connected first; default true. */
+  waits?: boolean
+}
+
+interface ClientOptions {
+  direct?: boolean
+  waits?: boolean
+  /** The library's own. */
+  [option: string]: unknown
 }
 
 export class Lab {
   /** A lock name that no other lab of this process uses, so that its events can be told apart. */
   readonly name = `lock ${++labs}`
   readonly redis: TestRedis
+  /** What is told of that lock. */
+  readonly diary = new Diary(this.name)
   #proxy: RedisProxy | undefined
   readonly #closers: (() => Promise<unknown>)[] = []
 
@@ -97,8 +108,8 @@ export class Lab {
   }
 
   /** A locksmith, closed at the end of the test. With a client of the caller's where `via` or `client` says so. */
-  async locksmith({ via = 'our own connection', direct = false, ...options }: LabLocksmithOptions = {}): Promise<Locksmith> {
-    const source = options.client ?? (via === 'our own connection' ? undefined : await this.client(via, direct))
+  async locksmith({ via = 'our own connection', direct = false, waits, ...options }: LabLocksmithOptions = {}): Promise<Locksmith> {
+    const source = options.client ?? (via === 'our own connection' ? undefined : await this.client(via, { direct, waits }))
     const { port } = direct ? this.server : this.proxy
     const where = source === undefined ? (options.url === undefined && options.nodes === undefined ? { nodes: [port] } : {}) : { client: source }
     const locksmith = createLocksmith({ ...where, ...options })
@@ -106,21 +117,16 @@ export class Lab {
     return locksmith
   }
 
-  /** A connected client as a caller makes it, closed at the end of the test, after all locksmiths. */
-  async client(via: Exclude<Via, 'our own connection'>, direct = false, options: object = {}): Promise<Raw> {
+  /** A client as a caller makes it, closed at the end of the test, after all locksmiths; connected, unless `waits` is false. */
+  async client(via: Exclude<Via, 'our own connection'>, { direct = false, waits = true, ...options }: ClientOptions = {}): Promise<Raw> {
     const { port } = direct ? this.server : this.proxy
     const client = makeClient(via, port, options)
     this.#closers.push(async () => (via === 'ioredis 6' ? client.disconnect() : client.isOpen && client.destroy()))
-    if (via === 'redis 6') await client.connect()
-    else await new Promise((resolve) => client.once('ready', resolve))
+    const connected = via === 'redis 6' ? client.connect() : new Promise((resolve) => client.once('ready', resolve))
+    if (waits) await connected
+    // It never is where the test closes it first.
+    else connected.catch(() => {})
     return client
-  }
-
-  /** Writes down, from now on, what is told of this lab's lock. */
-  follow(name = this.name): Diary {
-    const diary = new Diary(name)
-    this.#closers.push(async () => diary.close())
-    return diary
   }
 
   /** The script is loaded, and both ends are connected: what comes next is one request. */
@@ -143,6 +149,11 @@ export class Lab {
   async waiters(name = this.name): Promise<string[]> {
     const members: string[] = await this.redis.command('ZRANGE', `${keys.stateKey(name)}:queue`, 0, -1)
     return members.map((member) => member.slice(member.indexOf(' ') + 1))
+  }
+
+  /** Resolves as soon as `assertion` does not throw. */
+  eventually(assertion: () => Promise<unknown>, timeoutMs = 10_000): Promise<unknown> {
+    return eventually(assertion, { timeoutMs })
   }
 
   waitersAre(count: number, timeoutMs = 10_000): Promise<unknown> {
@@ -183,6 +194,7 @@ export class Lab {
       for (const closeOne of this.#closers) await within(10_000, closeOne())
       if (check) await this.expectClean()
     } finally {
+      this.diary.close()
       this.#proxy?.close()
       this.redis.disconnect()
       if (this.#proxy) await this.server.stop()
@@ -228,7 +240,7 @@ export interface Entry {
 
 const KINDS: readonly Kind[] = ['waiting', 'granted', 'released', 'unknown', 'held', 'lost']
 
-/** What was told of one lock, in order. Looking at a lock makes it look at the clock; this shows what it does without being looked at. */
+/** What was told of one lock, in order, to all who want it. Looking at a lock makes it look at the clock; this shows what it does without being looked at. */
 export class Diary {
   readonly entries: Entry[] = []
   private readonly listeners = KINDS.map((kind) => {

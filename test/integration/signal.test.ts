@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { errorOf, useLocksmiths, waitersOf } from '../support/locksmiths.js'
@@ -57,6 +58,8 @@ describe('while waiting', () => {
     await a.acquire('k')
     const controller = new AbortController()
     const { signal } = controller
+    // Otherwise Node warns from the eleventh on.
+    setMaxListeners(0, signal)
     const added: unknown[] = []
     const removed: unknown[] = []
     const { addEventListener, removeEventListener } = signal

@@ -144,6 +144,7 @@ describe('a connection that is not there', () => {
   })
 
   test('that never comes fails what waits after its time', async () => {
+    await answerFirst()
     client.isUp = false
     const sent = send()
     await clock.advance(REQUEST_TIMEOUT_MS - 1)
@@ -154,7 +155,37 @@ describe('a connection that is not there', () => {
   })
 })
 
+/** An exchange that has had its first answer. */
+async function answerFirst() {
+  send()
+  await turn()
+  await client.take('EVALSHA').reply([777, [1]])
+}
+
+test('before the first answer the limit is longer: loading the library and connecting are in it', async () => {
+  const sent = send()
+  await clock.advance(4_999)
+  expect(sent.error).toBeUndefined()
+  await clock.advance(1)
+  expect(sent.error).toMatchObject({ kind: 'unreachable', message: 'no answer within 5000 ms' })
+})
+
+test('the shorter limit holds as soon as there is an answer, for what is under way as well', async () => {
+  send()
+  await turn()
+  const first = client.take('EVALSHA')
+  const second = send()
+  await clock.advance(1_000)
+  await first.reply([777, [1]])
+  await clock.advance(999)
+  expect(second.error).toBeUndefined()
+  await clock.advance(1)
+  expect(second.error).toMatchObject({ message: 'no answer within 2000 ms' })
+})
+
 describe('an answer that does not come', () => {
+  beforeEach(answerFirst)
+
   test('fails after its time, with the last that was heard of the connection', async () => {
     await client.down('the line was cut')
     client.isUp = true
@@ -299,6 +330,7 @@ describe('a plain command', () => {
   })
 
   test('fails after its time', async () => {
+    await answerFirst()
     const reply = expect(exchange.command(['SCAN', '0'])).rejects.toMatchObject({ message: 'SCAN: no answer within 2000 ms' })
     await clock.advance(REQUEST_TIMEOUT_MS)
     await reply

@@ -156,7 +156,7 @@ describe('release', () => {
   test('of a claim with a request that was never answered closes the door to it', async () => {
     const lock = hold({}, { stray: true })
     void lock.release()
-    expect([store.take('release').args[2], store.take('release').args[2]]).toEqual([{ withdraw: true }, undefined])
+    expect([store.take('release').args[2], store.take('release').args[2]]).toEqual([undefined, { withdraw: true }])
   })
 
   test('by hand, as `await using` does it', async () => {

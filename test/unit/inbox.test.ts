@@ -3,6 +3,7 @@ import { ClientError, replyError } from '../../src/clients/client.js'
 import { Exchange } from '../../src/store/redis/exchange.js'
 import { Inbox, sessionOf } from '../../src/store/redis/inbox.js'
 import { Keyspace } from '../../src/store/redis/keys.js'
+import { SERVER_ROUNDING_MS } from '../../src/store/redis/replies.js'
 import type { SessionListener } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeClient } from '../support/fake-client.js'
@@ -124,7 +125,7 @@ describe('a grant', () => {
     await clock.advance(250)
     // 300 ms after the server's time that we know; at most 350 have passed here since.
     hear(`g ${ID} 1700000000000000 ${SERVER_MS + 300} 5000`)
-    expect(listener.granted).toHaveBeenCalledWith(ID, { fencingToken: 1_700_000_000_000_000, validUntilMs: sentAtMs + 300 + 5_000 })
+    expect(listener.granted).toHaveBeenCalledWith(ID, { fencingToken: 1_700_000_000_000_000, validUntilMs: sentAtMs + 300 + 5_000 - SERVER_ROUNDING_MS })
   })
 
   test('never counts for longer than from now, whatever clock stepped', async () => {

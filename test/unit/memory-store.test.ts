@@ -103,12 +103,12 @@ describe('what it remembers', () => {
 })
 
 describe('a kept name', () => {
-  test('is nobody’s: not to be renewed, and its old request finds nothing', async () => {
+  test('is nobody’s: not to be renewed, and its old request finds it taken', async () => {
     const { clock, store } = setUp()
     await store.acquire(request('a.1'))
     await store.release('name', 'a.1', { keepMs: 1_000 })
     expect(await store.renew('name', 'a.1', 10_000)).toEqual({ status: 'lost' })
-    expect(await store.acquire(request('a.1'))).toEqual({ status: 'withdrawn' })
+    expect(await store.acquire({ ...request('a.1'), queue: false })).toEqual({ status: 'busy' })
     await clock.advance(1_000)
     expect(await store.acquire(request('b.1'))).toMatchObject({ status: 'granted' })
   })
@@ -118,7 +118,7 @@ describe('a kept name', () => {
     await store.acquire(request('a.1'))
     await store.release('name', 'a.1', { keepMs: 1_000 })
     await clock.advance(900)
-    expect(await store.release('name', 'a.1', { keepMs: 1_000 })).toEqual({ status: 'released' })
+    expect(await store.release('name', 'a.1', { keepMs: 1_000 })).toEqual({ status: 'absent' })
     await clock.advance(100)
     expect(await store.acquire(request('b.1'))).toMatchObject({ status: 'granted' })
   })

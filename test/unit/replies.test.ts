@@ -51,7 +51,7 @@ describe('the reply to a claim', () => {
     expect(claimReply(answer(1, '1700000000000000', 5_000))).toEqual({
       status: 'granted',
       fencingToken: 1_700_000_000_000_000,
-      validUntilMs: 6_000,
+      validUntilMs: 5_999,
     })
   })
 
@@ -74,7 +74,7 @@ describe('the reply to a claim', () => {
 })
 
 test('the reply to a renewal', () => {
-  expect(renewReply(answer(1), 300)).toEqual({ status: 'held', validUntilMs: 1_300 })
+  expect(renewReply(answer(1), 300)).toEqual({ status: 'held', validUntilMs: 1_299 })
   expect(renewReply(answer('0'), 300)).toEqual({ status: 'lost' })
   expect(failure(() => renewReply(answer(2), 300)).kind).toBe('refused')
   expect(failure(() => renewReply(answer(), 300)).kind).toBe('refused')

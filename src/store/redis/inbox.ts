@@ -6,6 +6,7 @@ import type { Clock } from '../../util/clock.js'
 import type { SessionListener } from '../store.js'
 import type { Exchange } from './exchange.js'
 import type { Keyspace } from './keys.js'
+import { SERVER_ROUNDING_MS } from './replies.js'
 
 /** A granted claim: `g <id> <fencing token> <server's ms> <lease ms>`; a changed one: `c <id>`. */
 const MESSAGE = /^(?:g (\S{1,128}) (\d{1,16}) (\d{1,16}) (\d{1,16})|c (\S{1,128}))$/
@@ -123,7 +124,7 @@ export class Inbox {
   private heardGrant(listener: SessionListener, id: string, fencingToken: number, serverMs: number, leaseMs: number): void {
     const nowMs = this.clock.now()
     // A server clock that stepped since our last exchange may make the first bound late; the second holds whatever clocks do.
-    const validUntilMs = Math.min(this.exchange.notLaterThan(serverMs) + leaseMs, nowMs + leaseMs)
+    const validUntilMs = Math.min(this.exchange.notLaterThan(serverMs) + leaseMs - SERVER_ROUNDING_MS, nowMs + leaseMs)
     if (validUntilMs > nowMs && Number.isSafeInteger(fencingToken)) listener.granted(id, { fencingToken, validUntilMs })
     else listener.changed(id)
   }

@@ -22,6 +22,15 @@ function decodeName(tag: string): string {
   return tag === '%' ? '' : tag.replaceAll('%7D', '}').replaceAll('%7B', '{').replaceAll('%25', '%')
 }
 
+/** The keys of one name, and the types of what we keep there. */
+export function typesOf(stateKey: string): [key: string, type: string][] {
+  return [
+    [stateKey, 'hash'],
+    [`${stateKey}:queue`, 'zset'],
+    [`${stateKey}:waiters`, 'hash'],
+  ]
+}
+
 export class Keyspace {
   readonly inboxPrefix: string
   private readonly open: string

@@ -6,21 +6,22 @@
 
 import type { RedisClient } from '../../clients/client.js'
 import { type Clock, systemClock } from '../../util/clock.js'
-import type {
-  ClaimReply,
-  ClaimRequest,
-  HolderRecord,
-  LockStore,
-  ReleaseOptions,
-  ReleaseReply,
-  RenewReply,
-  SessionListener,
-  StoreFilter,
-  WaiterRecord,
+import {
+  type ClaimReply,
+  type ClaimRequest,
+  type HolderRecord,
+  type LockStore,
+  type ReleaseOptions,
+  type ReleaseReply,
+  type RenewReply,
+  type SessionListener,
+  StoreFailure,
+  type StoreFilter,
+  type WaiterRecord,
 } from '../store.js'
 import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
-import { Keyspace } from './keys.js'
+import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
 
 export interface RedisStoreOptions {
@@ -102,7 +103,7 @@ export class RedisStore implements LockStore {
 
   async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
     const names = filter.name === undefined ? await this.names(filter.prefix ?? '') : [filter.name]
-    const found = await Promise.all(names.map(async (name) => replies.inspection(name, await this.send(this.keys.stateKey(name), 'Q'))))
+    const found = await Promise.all(names.map((name) => this.inspect(name, filter.name === undefined)))
     return { held: found.flatMap((one) => one.held), pending: found.flatMap((one) => one.pending) }
   }
 
@@ -114,8 +115,33 @@ export class RedisStore implements LockStore {
 
   private async send(key: string, text: string): Promise<replies.Answer> {
     const answer = await this.exchange.send(key, text)
-    replies.throwIfFailed(answer.fields, key)
+    try {
+      replies.throwIfFailed(answer.fields, key)
+    } catch (error) {
+      throw isConflict(error) ? await this.explainConflict(key, error) : error
+    }
     return answer
+  }
+
+  /** The server does not tell which of a name's keys holds what. */
+  private async explainConflict(stateKey: string, failure: StoreFailure): Promise<StoreFailure> {
+    for (const [key, needed] of typesOf(stateKey)) {
+      // Without the right to ask, what the server said must do.
+      const type = String(await this.exchange.command(['TYPE', key]).catch(() => 'none'))
+      if (type === 'none' || type === needed) continue
+      return new StoreFailure('conflict', `${key} holds a ${type} that is not ours; a lock needs a ${needed} there`, failure)
+    }
+    return failure
+  }
+
+  private async inspect(name: string, isOneOfAll: boolean): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
+    try {
+      return replies.inspection(name, await this.send(this.keys.stateKey(name), 'Q'))
+    } catch (error) {
+      // Other data in the place of one name say nothing about the others.
+      if (isOneOfAll && isConflict(error)) return { held: [], pending: [] }
+      throw error
+    }
   }
 
   /** The names under which there is state, found by SCAN. */
@@ -156,4 +182,8 @@ export class RedisStore implements LockStore {
     this.warnings.set(code, message)
     for (const listener of this.inbox.listeners) listener.warning(code, message)
   }
+}
+
+function isConflict(error: unknown): error is StoreFailure {
+  return error instanceof StoreFailure && error.kind === 'conflict'
 }

@@ -33,11 +33,14 @@ export function throwIfFailed(fields: readonly unknown[], key: string): void {
   throw serverFailure(/^-?([A-Z]+)\b/.exec(text)?.[1] ?? 'ERR', text, key)
 }
 
+/** What the server rounds down of its time, in scripts that count in milliseconds. */
+export const SERVER_ROUNDING_MS = 1
+
 export function claimReply(answer: Answer): ClaimReply {
   const [outcome, second, third] = answer.fields
   switch (integer(outcome)) {
     case 1:
-      return { status: 'granted', fencingToken: integer(second), validUntilMs: answer.sentAtMs + integer(third) }
+      return { status: 'granted', fencingToken: integer(second), validUntilMs: answer.sentAtMs + integer(third) - SERVER_ROUNDING_MS }
     case 0:
       return { status: 'waiting', ticket: integer(second), nextEndMs: answer.receivedAtMs + integer(third) }
     case 2:
@@ -52,7 +55,7 @@ export function claimReply(answer: Answer): ClaimReply {
 }
 
 export function renewReply(answer: Answer, ttlMs: number): RenewReply {
-  return yes(answer) ? { status: 'held', validUntilMs: answer.sentAtMs + ttlMs } : { status: 'lost' }
+  return yes(answer) ? { status: 'held', validUntilMs: answer.sentAtMs + ttlMs - SERVER_ROUNDING_MS } : { status: 'lost' }
 }
 
 export function releaseReply(answer: Answer): ReleaseReply {

@@ -14,10 +14,11 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 local function text(n)
-return string.format('%d', n)
+return string.format('%.0f', n)
 end
 local function acquire_alone(key, operation)
-local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ %d+ [01] %S (.*)$')
+local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ 0 [01] %S (.*)$')
+if not id then return nil end
 local state = redis.call('HMGET', key, 'token', 'ends', 'ticket', id)
 if state[2] or state[3] or state[4] then return nil end
 local token = text(state[1] and math.max(tonumber(state[1]) + 1, now_us) or now_us)
@@ -37,7 +38,7 @@ local id = string.match(operation, '^L (%S+) 0 [01]$')
 if not id then return nil end
 local state = redis.call('HMGET', key, id, 'used', 'ends', 'span', 'ticket')
 local record = state[1]
-if not record or state[5] or tonumber(state[3]) <= now or tonumber(state[4]) > KEEP_TOKEN then return nil end
+if not record or not state[3] or state[5] or tonumber(state[3]) <= now or tonumber(state[4]) > KEEP_TOKEN then return nil end
 if string.sub(record, 1, 1) ~= 'x' and string.match(record, '^c(%d+)') ~= state[2] then return nil end
 redis.call('HDEL', key, id, 'mode', 'used', 'limit', 'ends', 'span')
 return { 1 }
@@ -47,7 +48,7 @@ local KEEP_WITHDRAWN = 30000
 local function holder_text(h)
 if h.mode == 'x' then return 'x' .. h.info end
 if h.mode == 'w' then return 'w' .. text(h.expires) end
-return string.format('c%d %d %d %d %s', h.permits, h.expires, h.lease, h.token, h.info)
+return string.format('c%.0f %.0f %.0f %.0f ', h.permits, h.expires, h.lease, h.token) .. h.info
 end
 local function parse_holder(s, record)
 local mode = string.sub(record, 1, 1)
@@ -63,7 +64,7 @@ return { mode = 'c', permits = tonumber(permits), expires = expires, lease = lea
 end
 local function waiter_text(w)
 return string.format(
-'%s %d %d %d %d %d %d %d %s %s', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake, w.info)
+'%s %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s ', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake) .. w.info
 end
 local function parse_waiter(record)
 local mode, permits, limit, ttl, priority, ticket, seen, since, wake, info =
@@ -178,13 +179,13 @@ local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
 local KEEP_QUEUE = 3600000
 local PUMP_BOUND = 1000
 local function member_of(ticket, id)
-return string.format('%016d %s', ticket, id)
+return string.format('%016.0f %s', ticket, id)
 end
 local function enqueue(s, id, claim)
 local record = redis.call('HGET', s.waiters, id)
 local w = record and parse_waiter(record) or claim
 local first = not s.ticket
-w.seen, w.wake = now, claim.wake
+w.seen, w.wake, w.ttl = now, claim.wake, claim.ttl
 if not record then
 w.since = now
 w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
@@ -214,7 +215,7 @@ local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, 
 if type(receivers) ~= 'number' or wake == 'c' then return 1 end
 return receivers
 end
-local function pump(s, own)
+local function pump(s, own, lease)
 local own_token
 for _ = 1, PUMP_BOUND do
 if not s.ticket or not has_room(s) then break end
@@ -222,7 +223,10 @@ local member = redis.call('ZRANGE', s.queue, 0, 0)[1]
 if not member then
 s.ticket = nil
 redis.call('HDEL', s.key, 'ticket')
-if s.used == 0 then s.limit = nil end
+if s.used == 0 then
+s.limit = nil
+redis.call('HDEL', s.key, 'limit')
+end
 break
 end
 local id = string.sub(member, 18)
@@ -235,7 +239,7 @@ break
 else
 dequeue(s, id, member)
 if id == own then
-own_token = grant(s, id, w, w.ttl)
+own_token = grant(s, id, w, lease)
 else
 local window = math.min(CLAIM_WINDOW, w.ttl)
 local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')
@@ -262,8 +266,12 @@ if s.mine.mode == 'w' then return { 4 } end
 extend(s, id, s.mine, claim.ttl)
 return { 1, text(s.mine.token), claim.ttl }
 end
+if not s.ticket and claim.ticket > 0 and redis.call('EXISTS', s.queue) == 1 then
+s.ticket = claim.ticket
+redis.call('HSET', s.key, 'ticket', text(s.ticket))
+end
 if s.ticket and s.used == 0 then
-local token = pump(s, id)
+local token = pump(s, id, claim.ttl)
 if token then return { 1, text(token), claim.ttl } end
 end
 if claim.mode == 'c' and s.limit and s.limit ~= claim.limit then
@@ -276,7 +284,7 @@ if not may_wait and not (s.ticket and has_room(s)) then
 return { 2 }
 end
 local ticket = enqueue(s, id, claim)
-local token = pump(s, id)
+local token = pump(s, id, claim.ttl)
 if token then return { 1, text(token), claim.ttl } end
 if not may_wait then
 dequeue(s, id, member_of(ticket, id))
@@ -295,6 +303,7 @@ end
 extend(s, id, h, tonumber(ttl))
 return { 1 }
 end
+local KEPT = '.kept'
 local function withdraw(s, id)
 local record = redis.call('HGET', s.waiters, id)
 if record then
@@ -313,10 +322,12 @@ local s = load(key, id)
 local h = s.mine
 local held = h and h.mode ~= 'w' and h.expires > now
 if held and keep_ms > 0 then
-if now + keep_ms < h.expires then h.expires, h.lease = now + keep_ms, keep_ms end
-s.ends = math.min(s.ends, h.expires)
-if h.mode == 'x' then s.span = h.lease end
-redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
+redis.call('HDEL', s.key, id)
+h.expires, h.lease = now + keep_ms + 1, keep_ms + 1
+s.ends = h.mode == 'x' and h.expires or math.min(s.ends, h.expires)
+s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
+redis.call('HSET', s.key, id .. KEPT, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
+keep(s, h.lease)
 return { 1 }
 end
 if held then
@@ -339,17 +350,18 @@ local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
 local id = fields[i]
 if string.find(id, '.', 1, true) then
-redis.call('HDEL', key, id)
 local h = parse_holder(s, fields[i + 1])
-if h.mode ~= 'w' and h.expires > now then
+if h.mode ~= 'w' then
+redis.call('HDEL', key, id)
+if h.expires > now then
 removed = removed + 1
 tell(id, 'p', 'c ' .. id)
 end
 end
 end
+end
 if #fields > 0 then
-redis.call('HDEL', key, 'gone')
-s.used, s.gone, s.ends, s.span, s.dirty = 0, nil, nil, 0, true
+s.used, s.ends, s.span, s.dirty = 0, nil, 0, true
 pump(s)
 save(s)
 end
@@ -395,5 +407,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: '38c305b83c2b4ada187a9eb83b755b367b005fb4',
+  sha1: 'b19e2486d8d11682b97e9fefeaeba4e55d870a88',
 }

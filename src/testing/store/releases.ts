@@ -127,12 +127,15 @@ export const releaseCases: StoreCase[] = [
     },
   },
   {
-    name: 'a kept name that is released outright is free',
+    name: "a kept name is nobody's: it can be neither renewed nor released",
     async run(lab) {
       const session = await lab.session()
-      const { id } = await session.take('kept')
-      await lab.store.release('kept', id, { keepMs: 30_000 })
-      await lab.store.release('kept', id)
+      const { id } = await session.take('kept', { ttlMs: 60_000 })
+      await lab.store.release('kept', id, { keepMs: 200 })
+      assert.deepEqual(await lab.store.renew('kept', id, 60_000), { status: 'lost' })
+      assert.deepEqual(await lab.store.release('kept', id), { status: 'absent' })
+      await lab.assertTaken('kept')
+      await lab.until('the end of the kept lease', async () => (await lab.held('kept')).length === 0)
       await lab.assertFree('kept')
     },
   },

@@ -2,7 +2,8 @@
 -- most of the time. They return nil, having changed nothing, where it is not so: then the operation itself decides.
 
 local function acquire_alone(key, operation)
-  local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ %d+ [01] %S (.*)$')
+  local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ 0 [01] %S (.*)$')
+  if not id then return nil end
   local state = redis.call('HMGET', key, 'token', 'ends', 'ticket', id)
   if state[2] or state[3] or state[4] then return nil end
   local token = text(state[1] and math.max(tonumber(state[1]) + 1, now_us) or now_us)
@@ -23,7 +24,7 @@ local function release_alone(key, operation)
   if not id then return nil end
   local state = redis.call('HMGET', key, id, 'used', 'ends', 'span', 'ticket')
   local record = state[1]
-  if not record or state[5] or tonumber(state[3]) <= now or tonumber(state[4]) > KEEP_TOKEN then return nil end
+  if not record or not state[3] or state[5] or tonumber(state[3]) <= now or tonumber(state[4]) > KEEP_TOKEN then return nil end
   if string.sub(record, 1, 1) ~= 'x' and string.match(record, '^c(%d+)') ~= state[2] then return nil end
   redis.call('HDEL', key, id, 'mode', 'used', 'limit', 'ends', 'span')
   return { 1 }

@@ -11,7 +11,7 @@ local PUMP_BOUND = 1000
 
 -- Equal scores are ordered by member, and tickets have 16 digits (microseconds) until the year 2286.
 local function member_of(ticket, id)
-  return string.format('%016d %s', ticket, id)
+  return string.format('%016.0f %s', ticket, id)
 end
 
 -- Enters the queue, or shows life where one is in it already; returns the waiter's ticket. A ticket from an earlier reply keeps the place
@@ -20,7 +20,7 @@ local function enqueue(s, id, claim)
   local record = redis.call('HGET', s.waiters, id)
   local w = record and parse_waiter(record) or claim
   local first = not s.ticket
-  w.seen, w.wake = now, claim.wake
+  w.seen, w.wake, w.ttl = now, claim.wake, claim.ttl
   if not record then
     w.since = now
     w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
@@ -57,7 +57,7 @@ end
 
 -- Grants to the heads of the queue while they fit. The claim `own`, whose caller reads the reply, gets its whole lease and no message;
 -- returns its token if it was granted. Everybody else gets a claim window and is told; who has gone is passed over.
-local function pump(s, own)
+local function pump(s, own, lease)
   local own_token
   for _ = 1, PUMP_BOUND do
     if not s.ticket or not has_room(s) then break end
@@ -65,7 +65,10 @@ local function pump(s, own)
     if not member then
       s.ticket = nil
       redis.call('HDEL', s.key, 'ticket')
-      if s.used == 0 then s.limit = nil end
+      if s.used == 0 then
+        s.limit = nil
+        redis.call('HDEL', s.key, 'limit')
+      end
       break
     end
     local id = string.sub(member, 18)
@@ -79,7 +82,7 @@ local function pump(s, own)
       -- The removal comes first: it is never refused for want of memory, and after it the writes of this script are not either.
       dequeue(s, id, member)
       if id == own then
-        own_token = grant(s, id, w, w.ttl)
+        own_token = grant(s, id, w, lease)
       else
         local window = math.min(CLAIM_WINDOW, w.ttl)
         local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')

@@ -7,7 +7,7 @@
 local function holder_text(h)
   if h.mode == 'x' then return 'x' .. h.info end
   if h.mode == 'w' then return 'w' .. text(h.expires) end
-  return string.format('c%d %d %d %d %s', h.permits, h.expires, h.lease, h.token, h.info)
+  return string.format('c%.0f %.0f %.0f %.0f ', h.permits, h.expires, h.lease, h.token) .. h.info
 end
 
 -- When the server's clock stepped back, a lease would seem to last for ever: it never lasts longer than its length from now.
@@ -26,7 +26,7 @@ end
 
 local function waiter_text(w)
   return string.format(
-    '%s %d %d %d %d %d %d %d %s %s', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake, w.info)
+    '%s %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s ', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake) .. w.info
 end
 
 local function parse_waiter(record)

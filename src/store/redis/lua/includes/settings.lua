@@ -7,7 +7,7 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
--- tostring() and redis.call() both round large numbers or write them with an exponent; %d is exact for every number used here.
+-- tostring() and redis.call() both round large numbers or write them with an exponent, and %d is cut to 32 bits on some builds.
 local function text(n)
-  return string.format('%d', n)
+  return string.format('%.0f', n)
 end

@@ -21,9 +21,14 @@ local function acquire(key, fields)
     extend(s, id, s.mine, claim.ttl)
     return { 1, text(s.mine.token), claim.ttl }
   end
+  if not s.ticket and claim.ticket > 0 and redis.call('EXISTS', s.queue) == 1 then
+    -- The state was deleted or evicted under a queue: without this, who asks next would pass by it and stay in it.
+    s.ticket = claim.ticket
+    redis.call('HSET', s.key, 'ticket', text(s.ticket))
+  end
   if s.ticket and s.used == 0 then
     -- Nobody holds it, yet there is a queue: the leases have just ended, and this call moves the queue on.
-    local token = pump(s, id)
+    local token = pump(s, id, claim.ttl)
     if token then return { 1, text(token), claim.ttl } end
   end
   if claim.mode == 'c' and s.limit and s.limit ~= claim.limit then
@@ -37,7 +42,7 @@ local function acquire(key, fields)
   end
   -- Whoever goes first by priority and place goes first, be it this claim.
   local ticket = enqueue(s, id, claim)
-  local token = pump(s, id)
+  local token = pump(s, id, claim.ttl)
   if token then return { 1, text(token), claim.ttl } end
   if not may_wait then
     dequeue(s, id, member_of(ticket, id))

@@ -8,17 +8,18 @@ local function force_release(key)
   for i = 1, #fields, 2 do
     local id = fields[i]
     if string.find(id, '.', 1, true) then
-      redis.call('HDEL', key, id)
       local h = parse_holder(s, fields[i + 1])
-      if h.mode ~= 'w' and h.expires > now then
-        removed = removed + 1
-        tell(id, 'p', 'c ' .. id)
+      if h.mode ~= 'w' then
+        redis.call('HDEL', key, id)
+        if h.expires > now then
+          removed = removed + 1
+          tell(id, 'p', 'c ' .. id)
+        end
       end
     end
   end
   if #fields > 0 then
-    redis.call('HDEL', key, 'gone')
-    s.used, s.gone, s.ends, s.span, s.dirty = 0, nil, nil, 0, true
+    s.used, s.ends, s.span, s.dirty = 0, nil, 0, true
     pump(s)
     save(s)
   end

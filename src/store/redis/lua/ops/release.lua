@@ -2,6 +2,9 @@
 --   keep: the name stays taken for that long; withdraw: also leave the queue, and refuse the id should its request come later
 -- Reply: { 1 } released | { 0 } nothing was held under this id
 
+-- Behind the id of a holder that was released and is kept for a while.
+local KEPT = '.kept'
+
 -- An id that is neither holder nor waiter may still be under way: remember for a while that it is not wanted.
 local function withdraw(s, id)
   local record = redis.call('HGET', s.waiters, id)
@@ -22,10 +25,13 @@ local function release(key, fields)
   local h = s.mine
   local held = h and h.mode ~= 'w' and h.expires > now
   if held and keep_ms > 0 then
-    if now + keep_ms < h.expires then h.expires, h.lease = now + keep_ms, keep_ms end
-    s.ends = math.min(s.ends, h.expires)
-    if h.mode == 'x' then s.span = h.lease end
-    redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
+    -- From here on it belongs to nobody: under another id, it can't be renewed or released any more.
+    redis.call('HDEL', s.key, id)
+    h.expires, h.lease = now + keep_ms + 1, keep_ms + 1
+    s.ends = h.mode == 'x' and h.expires or math.min(s.ends, h.expires)
+    s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
+    redis.call('HSET', s.key, id .. KEPT, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
+    keep(s, h.lease)
     return { 1 }
   end
   if held then

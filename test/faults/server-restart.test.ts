@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { type Entry, failure, KEEPS_DATA, type Lab, useLabs, VIAS } from './lab.js'
+
+/** S1, S2, C4: the server forgets everything, or its scripts, or closes connections, while a lock is free or held. */
+
+const openLab = useLabs()
+
+interface Disturbance {
+  readonly what: string
+  happens(lab: Lab): Promise<unknown>
+}
+
+const HARMLESS: readonly Disturbance[] = [
+  {
+    what: 'a restart with its data',
+    async happens({ server }) {
+      await server.kill()
+      await server.start()
+    },
+  },
+  { what: 'SCRIPT FLUSH', happens: ({ redis }) => redis.command('SCRIPT', 'FLUSH') },
+  { what: 'CLIENT KILL of those that listen', happens: ({ redis }) => redis.killClients(({ sub }) => sub > 0) },
+  { what: 'CLIENT KILL of all', happens: ({ redis }) => redis.killClients() },
+]
+
+const RESTART_WITHOUT: Disturbance = { what: 'a restart without its data', happens: ({ server }) => server.restart() }
+
+for (const { what, happens } of [...HARMLESS, RESTART_WITHOUT]) {
+  test.concurrent.for(VIAS)(`${what}, %s, while the lock is free: nothing is seen of it, and tokens grow`, async (via, context) => {
+    const lab = await openLab(context, { args: KEEPS_DATA })
+    const locksmith = await lab.locksmith({ via })
+    const tokens: number[] = []
+    for (let i = 0; i < 3; i++) {
+      const lock = await locksmith.acquire(lab.name, { waitMs: 10_000 })
+      tokens.push(lock.fencingToken)
+      expect(await lock.release()).toEqual({ released: true })
+      await happens(lab)
+    }
+    expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b))
+  })
+}
+
+for (const { what, happens } of HARMLESS) {
+  test.concurrent.for(VIAS)(`${what}, %s, while the lock is held: it stays so`, async (via, context) => {
+    const lab = await openLab(context, { args: KEEPS_DATA })
+    const locksmith = await lab.locksmith({ via, ttlMs: 3_000 })
+    const lock = await locksmith.acquire(lab.name)
+    const { signal } = lock
+    const before = await lab.state()
+    await happens(lab)
+    // A renewal after it is what shows that it stands.
+    await lab.eventually(async () => expect(Number((await lab.state()).ends)).toBeGreaterThan(Number(before.ends)))
+    lock.assertHeld()
+    expect(signal.aborted).toBe(false)
+    expect(await lock.release()).toEqual({ released: true })
+  })
+}
+
+test.concurrent.for(VIAS)('a restart without its data, %s, while the lock is held: lost, by the next renewal', async (via, context) => {
+  const lab = await openLab(context)
+  const ttlMs = 3_000
+  const locksmith = await lab.locksmith({ via, ttlMs })
+  const lock = await locksmith.acquire(lab.name)
+  const { signal } = lock
+  const deadlineMs = performance.now() + ttlMs
+  await RESTART_WITHOUT.happens(lab)
+  const lost: Entry = await lab.diary.seen('lost')
+  expect(lost.atMs).toBeLessThan(deadlineMs)
+  expect(signal.reason).toMatchObject({ code: 'LOCK_LOST', key: lab.name })
+  expect(await lab.redis.keys()).toEqual([])
+  expect(await failure(lock.extend())).toBe(signal.reason)
+  expect(await lock.release()).toEqual({ released: false, reason: 'lost' })
+  expect(await lab.redis.keys()).toEqual([])
+  const next = await locksmith.acquire(lab.name)
+  expect(next.fencingToken).toBeGreaterThan(lock.fencingToken)
+})
