@@ -2,7 +2,7 @@
 
 import { hostname } from 'node:os'
 import { LockClosedError, LockConflictError, LockUnavailableError } from './errors.js'
-import { type AcquireOptions, checkName, checkNames, checkObject, refuseUnknown } from './options.js'
+import { type AcquireOptions, checkName, checkObject, refuseUnknown } from './options.js'
 import { Claims } from './primitives/claims.js'
 import type { HeldLock } from './primitives/held-lock.js'
 import { holderInfo, type LockInfo, waiterInfo } from './primitives/lock-info.js'
@@ -75,17 +75,17 @@ class StoreLocksmith implements Locksmith {
     this.claims = new Claims(setup.store, systemClock, setup.defaults, claimant)
   }
 
-  async acquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock> {
-    return this.claims.acquire(checkNames(names), recipes.EXCLUSIVE, options)
+  acquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock> {
+    return this.claims.acquire(names, recipes.EXCLUSIVE, options)
   }
 
-  async tryAcquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock | null> {
-    return this.claims.tryAcquire(checkNames(names), recipes.EXCLUSIVE, options)
+  tryAcquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock | null> {
+    return this.claims.tryAcquire(names, recipes.EXCLUSIVE, options)
   }
 
   async using<T>(names: string | string[], first: AcquireOptions | CriticalSection<T>, second?: CriticalSection<T>): Promise<T> {
     const [options, fn] = typeof first === 'function' ? [undefined, first] : [first, second]
-    return this.claims.using(checkNames(names), recipes.EXCLUSIVE, options, fn as CriticalSection<T>)
+    return this.claims.using(names, recipes.EXCLUSIVE, options, fn as CriticalSection<T>)
   }
 
   mutex(name: string, options?: AcquireOptions): Mutex {

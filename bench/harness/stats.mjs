@@ -16,8 +16,8 @@ export function percentile(values, q) {
 export function median(values) {
   const sorted = Float64Array.from(values).sort()
   const middle = sorted.length >> 1
-  const upper = /** @type {number} */ (sorted[middle])
-  return sorted.length % 2 === 1 ? upper : (/** @type {number} */ (sorted[middle - 1]) + upper) / 2
+  const [lower = Number.NaN, upper = Number.NaN] = sorted.subarray(middle - 1, middle + 1)
+  return sorted.length % 2 === 1 ? percentile(sorted, 0.5) : (lower + upper) / 2
 }
 
 /**

@@ -46,14 +46,19 @@ export class Traffic {
     return new Traffic(await BareRedis.connect({ port: server.port }), inside)
   }
 
+  /** Processor time that the server has used since it started. */
+  async cpuMs() {
+    const cpu = await this.#redis.command('INFO', 'cpu')
+    const seconds = [...cpu.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].map((found) => Number(found[1]))
+    return seconds.reduce((sum, part) => sum + part, 0) * 1_000
+  }
+
   /** @returns {Promise<Look>} */
   async look() {
     const stats = await this.#redis.command('INFO', 'commandstats')
-    const cpu = await this.#redis.command('INFO', 'cpu')
     const calls = new Map()
     for (const [, name, count] of stats.matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)) calls.set(name, Number(count))
-    const seconds = [...cpu.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].map((found) => Number(found[1]))
-    return { calls, cpuMs: seconds.reduce((sum, part) => sum + part, 0) * 1_000 }
+    return { calls, cpuMs: await this.cpuMs() }
   }
 
   /**

@@ -28,6 +28,7 @@ const EFFORT = {
 
 /** @typedef {Awaited<ReturnType<typeof prepare>>} Crew */
 /** @typedef {Awaited<ReturnType<typeof measureOnce>>} Measured */
+/** @typedef {{ id: string, title: string, processes: number, claims: number, workMs: number } & ReturnType<typeof typical>} Scenario */
 
 /** @param {import('./index.mjs').Bench} bench */
 export async function run(bench) {
@@ -64,6 +65,7 @@ async function prepare({ server, effort, startWorkers }, id, processes, claims) 
  * @param {{ rounds: number, durationMs: number, works: readonly number[] }} effort
  */
 async function measureCrowd(crews, { rounds, durationMs, works }) {
+  /** @type {Scenario[]} */
   const scenarios = []
   for (const workMs of works) {
     const measured = await interleave(rounds, crews, (crew) => {
@@ -117,7 +119,7 @@ function typical(rounds) {
 const COLUMNS = ['processes × claims', 'work ms', 'commands a cycle', 'inside scripts', 'cycles/s', 'server CPU µs']
 COLUMNS.push('wait p50 ms', 'longest wait ms', 'Jain index')
 
-/** @param {Awaited<ReturnType<typeof measureCrowd>>} scenarios */
+/** @param {readonly Scenario[]} scenarios */
 function report(scenarios) {
   const several = CONTENDERS.length > 1
   const rows = scenarios.map((one) => {

@@ -19,16 +19,16 @@ const CONTENDERS = ['halocksmith']
 const BARE = 'bare round trip'
 const LIMIT = 1.5
 /** Long enough for the others to have queued up again, so that nothing but the hand-over is measured. */
-const HOLD_MS = 2
+const HOLD_MS = 1
 const EFFORT = {
-  full: { rounds: 11, roundMs: 700, processes: [2, 8] },
-  quick: { rounds: 5, roundMs: 400, processes: [2, 8] },
-  tiny: { rounds: 1, roundMs: 60, processes: [2] },
+  full: { rounds: 21, roundMs: 400, warmUpMs: 1_500, processes: [2, 8] },
+  quick: { rounds: 7, roundMs: 300, warmUpMs: 1_000, processes: [2, 8] },
+  tiny: { rounds: 1, roundMs: 60, warmUpMs: 20, processes: [2] },
 }
 /** A round's first hand-overs are slow: the processes stood still. */
-const REWARM_MS = 100
-const WARM_UP_MS = 1_000
+const REWARM_MS = 50
 
+/** @typedef {{ workMs: number, durationMs: number }} Turn how long each holds the name, and after what time none asks again */
 /** @typedef {{ p50Us: number, p99Us: number, count: number }} Round */
 
 /** @param {import('./index.mjs').Bench} bench */
@@ -54,16 +54,17 @@ export async function run(bench) {
  * @param {number} processes
  */
 async function measure({ server, effort, startWorkers }, processes) {
-  const { rounds, roundMs } = EFFORT[effort]
+  const { rounds, roundMs, warmUpMs } = EFFORT[effort]
   const crews = []
   for (const id of [BARE, ...CONTENDERS]) {
     const workers = await startWorkers(Array.from({ length: processes }, (_, index) => ({ id, url: server.url, index, processes })))
-    if (effort !== 'tiny') await callAll(workers, 'handOver', WARM_UP_MS)
+    // Without work there are many more: what runs often enough is compiled.
+    await callAll(workers, 'handOver', { workMs: 0, durationMs: warmUpMs })
     crews.push({ id, title: id === BARE ? BARE : (await contender(id)).title, workers })
   }
   const measured = await interleave(rounds, crews, async ({ workers }) => {
-    await callAll(workers, 'handOver', Math.min(roundMs, REWARM_MS))
-    const visits = visitsOf(await callAll(workers, 'handOver', roundMs))
+    await callAll(workers, 'handOver', { workMs: HOLD_MS, durationMs: Math.min(roundMs, REWARM_MS) })
+    const visits = visitsOf(await callAll(workers, 'handOver', { workMs: HOLD_MS, durationMs: roundMs }))
     checkExclusion(visits)
     const tookMs = handOversMs(visits)
     if (tookMs.length === 0) throw new Error('there was no hand-over')
@@ -94,7 +95,7 @@ export async function makeWorker({ id, url, index, processes }) {
   if (id === BARE) return makeRelay(url, index, processes)
   const locker = await (await contender(id)).connect(url)
   return {
-    handOver: (/** @type {number} */ durationMs) => contend(locker, { name: 'baton', claims: 1, workMs: HOLD_MS, durationMs }),
+    handOver: (/** @type {Turn} */ turn) => contend(locker, { name: 'baton', claims: 1, ...turn }),
     close: () => locker.close(),
   }
 }
@@ -120,8 +121,9 @@ async function makeRelay(url, index, processes) {
   let notes = []
   let endMs = 0
   let askedMs = 0
+  let holdMs = 0
   const visit = async (/** @type {number} */ enteredMs) => {
-    await delay(HOLD_MS)
+    if (holdMs > 0) await delay(holdMs)
     const leavingMs = sharedNowMs()
     notes.push(0, askedMs, enteredMs, leavingMs, 0)
     if (leavingMs > endMs) return
@@ -131,9 +133,10 @@ async function makeRelay(url, index, processes) {
   }
   await client.subscribe(channel(index), () => void visit(sharedNowMs()))
   return {
-    /** @param {number} durationMs */
-    async handOver(durationMs) {
+    /** @param {Turn} turn */
+    async handOver({ workMs, durationMs }) {
       notes = []
+      holdMs = workMs
       askedMs = sharedNowMs()
       endMs = askedMs + durationMs
       await ask()

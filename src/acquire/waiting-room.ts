@@ -16,6 +16,8 @@ import { type Claim, type Granted, type Patience, PendingClaim } from './pending
 
 /** Setting up the very first connection is not counted in a wait, up to this long. */
 const FIRST_ANSWER_MS = 5_000
+/** Meanwhile the shortest waits are looked at this often. */
+const FIRST_ANSWER_CHECK_MS = 25
 
 /** A claim that could not be asked for is asked for again after this time, doubled at each failure, up to the regular check. */
 const FIRST_RETRY_MS = 100
@@ -119,7 +121,8 @@ export class WaitingRoom {
         this.ask(pending)
       },
       (error) => {
-        pending.stray = true
+        // A refusal is an answer.
+        if (!(error instanceof StoreFailure && error.kind === 'refused')) pending.stray = true
         this.failed(pending, error)
       },
     )
@@ -192,7 +195,8 @@ export class WaitingRoom {
     pending.deadline = this.clock.after(delayMs, () => {
       const moreMs = pending.startedAtMs + FIRST_ANSWER_MS - this.clock.now()
       const connecting = !this.store.hasAnswered && pending.problem === undefined
-      if (connecting && moreMs > 0) this.armDeadline(pending, moreMs)
+      // Looked at again soon: once the server has answered, the wait is as long as was asked for.
+      if (connecting && moreMs > 0) this.armDeadline(pending, Math.min(moreMs, Math.max(pending.patience.waitMs, FIRST_ANSWER_CHECK_MS)))
       else this.deadlineReached(pending)
     })
   }
@@ -212,7 +216,11 @@ export class WaitingRoom {
     const { id, claim } = pending
     this.givenUp.set(id, claim.name)
     if (this.givenUp.size > REMEMBERED) this.givenUp.delete(this.givenUp.keys().next().value as string)
-    this.takeBack(claim.name, id, Math.max(claim.ttlMs, this.store.claimWindowMs))
+    const withinMs = Math.max(claim.ttlMs, this.store.claimWindowMs)
+    this.takeBack(claim.name, id, withinMs)
+    // A request that was never answered may come later still. The first withdrawal takes the place or the grant away; only one that finds
+    // nothing leaves a mark.
+    if (pending.stray) this.takeBack(claim.name, id, withinMs)
   }
 
   private takeBack(name: string, id: string, withinMs: number): void {

@@ -7,7 +7,7 @@ import { LockClosedError, LockLostError, LockOptionError, LockTimeoutError, Lock
 import { isObserved, publish } from '../events.js'
 import { Keeper } from '../lease/keeper.js'
 import { Lease, type LeaseTerms } from '../lease/lease.js'
-import { type AcquireOptions, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
+import { type AcquireOptions, checkName, checkNames, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
 import type { Grant, LockStore, SessionListener } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'
@@ -44,19 +44,19 @@ export class Claims implements ClaimRunner {
     this.holding = { store, clock, keeper: this.keeper, releasing: new Set() }
   }
 
-  async acquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
+  async acquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
     const resolved = resolveAcquireOptions(options, this.defaults)
     const lock = await this.claim(names, shape, resolved)
     if (lock !== null) return lock
-    const key = names.join(', ')
+    const key = typeof names === 'string' ? names : names.join(', ')
     throw new LockTimeoutError(`the lock ${JSON.stringify(key)} was busy for ${resolved.waitMs} ms`, { key })
   }
 
-  async tryAcquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null> {
+  async tryAcquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null> {
     return this.claim(names, shape, { ...resolveAcquireOptions(options, this.defaults), waitMs: 0 })
   }
 
-  async using<T>(names: readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T> {
+  async using<T>(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T> {
     if (typeof fn !== 'function') throw new LockOptionError('fn', fn, 'must be a function')
     const lock = await this.acquire(names, shape, options)
     let result: T
@@ -110,8 +110,9 @@ export class Claims implements ClaimRunner {
     await this.leave?.()
   }
 
-  private claim(names: readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
-    const [name, ...others] = names
+  private claim(names: string | readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
+    if (typeof names === 'string') return this.claimOne(checkName(names), shape, options, options)
+    const [name, ...others] = checkNames(names)
     return others.length === 0 ? this.claimOne(name as string, shape, options, options) : this.claimAll(names, shape, options)
   }
 

@@ -15,7 +15,14 @@ export class MultiHeldLock implements HeldLock {
 
   constructor(private readonly locks: readonly HeldLock[]) {
     this.names = Object.freeze(locks.map((lock) => lock.name))
-    this.signal = AbortSignal.any(locks.map((lock) => lock.signal))
+    // Not AbortSignal.any(): Node 20 never collects a combined signal that somebody listens to.
+    const controller = new AbortController()
+    this.signal = controller.signal
+    for (const { signal } of locks) {
+      const abort = () => controller.abort(signal.reason)
+      if (signal.aborted) abort()
+      else signal.addEventListener('abort', abort, { once: true })
+    }
   }
 
   /** The names, joined; see `names` for each. */

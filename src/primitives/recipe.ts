@@ -47,9 +47,9 @@ export interface ReadWriteLock {
 
 /** How recipes reach the engine. */
 export interface ClaimRunner {
-  acquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock>
-  tryAcquire(names: readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null>
-  using<T>(names: readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T>
+  acquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock>
+  tryAcquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null>
+  using<T>(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T>
 }
 
 /** A recipe for one shape of claim; each call may override the options that the recipe was made with. */
@@ -76,7 +76,6 @@ function makeRecipe<Options extends AcquireOptions>(
   defaults: AcquireOptions | undefined,
   claim: (options: Options | undefined) => [Shape, AcquireOptions | undefined],
 ): Mutex<Options> {
-  const names = [name]
   const merge = (options: Options | undefined): [Shape, AcquireOptions | undefined] => {
     if (options === undefined) return claim(defaults as Options | undefined)
     return claim(defaults === undefined ? options : { ...defaults, ...options })
@@ -84,11 +83,11 @@ function makeRecipe<Options extends AcquireOptions>(
   // Wrong options reject, they do not throw: whoever awaits sees one kind of failure.
   return Object.freeze({
     name,
-    acquire: async (options?: Options) => runner.acquire(names, ...merge(options)),
-    tryAcquire: async (options?: Options) => runner.tryAcquire(names, ...merge(options)),
+    acquire: async (options?: Options) => runner.acquire(name, ...merge(options)),
+    tryAcquire: async (options?: Options) => runner.tryAcquire(name, ...merge(options)),
     using: async <T>(first: Options | CriticalSection<T>, second?: CriticalSection<T>) =>
       typeof first === 'function'
-        ? runner.using(names, ...merge(undefined), first)
-        : runner.using(names, ...merge(first), second as CriticalSection<T>),
+        ? runner.using(name, ...merge(undefined), first)
+        : runner.using(name, ...merge(first), second as CriticalSection<T>),
   })
 }

@@ -2,6 +2,7 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, inject, type TestContext } from 'vitest'
 import { freePort, type StartOptions, startRedis } from '../../scripts/redis-server.mjs'
 import type { LockEventName, LockEvents } from '../../src/events.js'
@@ -111,7 +112,8 @@ export class Lab {
   async locksmith({ via = 'our own connection', direct = false, waits, ...options }: LabLocksmithOptions = {}): Promise<Locksmith> {
     const source = options.client ?? (via === 'our own connection' ? undefined : await this.client(via, { direct, waits }))
     const { port } = direct ? this.server : this.proxy
-    const where = source === undefined ? (options.url === undefined && options.nodes === undefined ? { nodes: [port] } : {}) : { client: source }
+    const where =
+      source === undefined ? (options.url === undefined && options.nodes === undefined ? { nodes: [port] } : {}) : { client: source }
     const locksmith = createLocksmith({ ...where, ...options })
     this.#closers.unshift(() => locksmith.close())
     return locksmith
@@ -142,7 +144,9 @@ export class Lab {
 
   /** The ids of those that hold the lock. */
   async holders(name = this.name): Promise<string[]> {
-    return Object.entries(await this.state(name)).flatMap(([field, record]) => (/\..*/.test(field) && !record.startsWith('w') ? [field] : []))
+    return Object.entries(await this.state(name)).flatMap(([field, record]) =>
+      /\..*/.test(field) && !record.startsWith('w') ? [field] : [],
+    )
   }
 
   /** The ids of those that wait for the lock, the next one first. */
@@ -171,7 +175,7 @@ export class Lab {
    * marks of withdrawn ids, which expire.
    */
   async expectClean(withinMs = 5_000): Promise<void> {
-    const witness = createLocksmith({ nodes: [this.server.port] })
+    const witness = createLocksmith({ url: this.server.url })
     try {
       for (const name of (await this.redis.keys()).flatMap((key) => keys.nameOf(key) ?? [])) {
         const lock = await until(() => witness.tryAcquire(name), { what: `${name} is free`, timeoutMs: withinMs })
@@ -180,7 +184,7 @@ export class Lab {
     } finally {
       await witness.close()
     }
-    await this.redis.expectEmpty('', isTrace)
+    await this.redis.expectEmpty(DEFAULT_PREFIX, isTrace)
   }
 
   /** Closes all that was opened; with `check` the server must then be clean. */
@@ -315,5 +319,5 @@ export async function failure(promise: Promise<unknown>): Promise<Error & { code
     (error) => ({ error }),
   )
   if ('error' in outcome) return outcome.error
-  throw new Error(`it did not reject, it resolved to ${JSON.stringify(outcome.value)}`)
+  throw new Error(`it did not reject, it resolved to ${inspect(outcome.value)}`)
 }

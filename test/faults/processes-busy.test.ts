@@ -76,14 +76,27 @@ test('for longer than its lease: it is lost before the section can act', async (
   await redis.expectOnlyTokens('__halocksmith:')
 })
 
-test('for less than its lease: it is still held, and renewed as soon as the process has time', async () => {
+/** Of a waiter it stands still as well: it is granted the lock meanwhile, and enters when it has time. */
+async function busyWaiter(name: string, holder: LockWorker, waiter: LockWorker): Promise<void> {
+  await holder.acquire({ name, handle: name })
+  const [lock] = await queueUp(observer, name, [{ worker: waiter, handle: name }])
+  const busy = waiter.block(2_500)
+  await holder.release(name)
+  const { fencingToken } = await observer.heldBy(name, waiter.process.pid)
+  await busy
+  expect((await lock!).fencingToken).toBe(fencingToken)
+  await observer.renewed(name, waiter.process.pid, 25_000)
+  expect(await waiter.look(name)).toMatchObject({ state: 'held', held: true })
+}
+
+test('for less than its lease: it is still held, and renewed as soon as the process has time; so for a waiter', async () => {
   const cases: Case[] = [
     { how: 'direct', ttlMs: 1_500, busyMs: 1_000 },
     { how: 'pushed', ttlMs: 1_500, busyMs: 1_000 },
     { how: 'direct', ttlMs: 30_000, busyMs: 3_000 },
     { how: 'pushed', ttlMs: 30_000, busyMs: 3_000 },
   ]
-  const [[other], busy] = await Promise.all([spawnCrew(redis, 1) as Promise<[LockWorker]>, spawnBusy(cases)])
+  const [[other, waiter], busy] = await Promise.all([spawnCrew(redis, 2) as Promise<[LockWorker, LockWorker]>, spawnBusy(cases)])
   const run = async (it: Case, holder: Worker) => {
     const name = nameOf(it)
     const token = await enter(it, holder, other)
@@ -100,18 +113,5 @@ test('for less than its lease: it is still held, and renewed as soon as the proc
     expect((await holder.next('released')).outcome, name).toEqual({ released: true })
     expect((await next!).fencingToken).toBeGreaterThan(token)
   }
-  await Promise.all(cases.map((it, i) => run(it, busy[i]!)))
-})
-
-test('a waiter that is busy when it is granted the lock enters when it has time', async () => {
-  const [holder, waiter] = (await spawnCrew(redis, 2)) as [LockWorker, LockWorker]
-  await holder.acquire({ name: 'n', handle: 'first' })
-  const [lock] = await queueUp(observer, 'n', [{ worker: waiter, handle: 'mine' }])
-  const busy = waiter.block(2_500)
-  await holder.release('first')
-  const { fencingToken } = await observer.heldBy('n', waiter.process.pid)
-  await busy
-  expect((await lock!).fencingToken).toBe(fencingToken)
-  await observer.renewed('n', waiter.process.pid, 25_000)
-  expect(await waiter.look('mine')).toMatchObject({ state: 'held', held: true })
+  await Promise.all([busyWaiter('waiter', other, waiter), ...cases.map((it, i) => run(it, busy[i]!))])
 })

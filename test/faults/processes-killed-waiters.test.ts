@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { queueUp, spawnCrew } from '../support/contention.js'
+import { listeners, queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker } from '../support/lock-worker.js'
 import { ms, useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
@@ -14,13 +14,11 @@ const redis = useRedis()
 const observer = useObserver(redis)
 useWorkers()
 
-const listeners = async () => (await redis.clientList()).filter(({ sub }) => sub > 0).length
-
 /** Kills processes, and resolves when the server knows it. */
 async function killAll(workers: readonly LockWorker[]): Promise<void> {
-  const before = await listeners()
+  const before = await listeners(redis)
   await Promise.all(workers.map((worker) => worker.process.kill()))
-  await until(async () => (await listeners()) === before - workers.length, { what: 'their connections are closed' })
+  await until(async () => (await listeners(redis)) === before - workers.length, { what: 'their connections are closed' })
 }
 
 test('killed waiters are passed over in the very release that would have been theirs, the others keep their order', async () => {
@@ -82,4 +80,21 @@ test('of a killed process with several claims, each is passed over in its turn',
   await holder.release('h')
   expect(await observer.holders('n')).toEqual([alive.process.pid, alive.process.pid])
   await Promise.all([locks[3], locks[5]])
+})
+
+test.each([
+  { claim: 'a writer', recipe: { kind: 'write' }, others: { kind: 'read' } },
+  { claim: 'a claim on many permits', recipe: { kind: 'semaphore', limit: 4, permits: 4 }, others: { kind: 'semaphore', limit: 4 } },
+] as const)('$claim that was killed keeps nobody out who fits beside the present holders', async ({ recipe, others }) => {
+  const [inside, dead, behind, late] = (await spawnCrew(redis, 4)) as [LockWorker, LockWorker, LockWorker, LockWorker]
+  await inside.acquire({ name: 'n', recipe: others })
+  const [, next] = await queueUp(observer, 'n', [
+    { worker: dead, recipe },
+    { worker: behind, recipe: others },
+  ])
+  expect(await late.tryAcquire({ name: 'n', recipe: others })).toBeNull()
+  await killAll([dead])
+  // The next request, whoever makes it, moves the queue on.
+  const lock = await late.tryAcquire({ name: 'n', recipe: others })
+  expect(lock?.fencingToken).toBeGreaterThan((await next!).fencingToken)
 })

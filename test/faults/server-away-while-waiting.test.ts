@@ -14,19 +14,22 @@ async function open(lab: Lab, options?: LabLocksmithOptions) {
 }
 
 for (const outage of [KILLED, PAUSED]) {
-  test.concurrent.for(VIAS)(`${outage.what}, %s: granted when it is back, though the release was asked for meanwhile`, async (via, context) => {
-    const lab = await openLab(context, { args: KEEPS_DATA })
-    const { lock, locksmith } = await open(lab, { via })
-    const waiting = locksmith.acquire(lab.name, { waitMs: 15_000 })
-    await lab.diary.seen('waiting')
-    await outage.begin(lab)
-    const releasing = lock.release()
-    await outage.end(lab)
-    expect(await releasing).toEqual({ released: true })
-    const granted = await waiting
-    expect(granted.fencingToken).toBeGreaterThan(lock.fencingToken)
-    expect(await granted.release()).toEqual({ released: true })
-  })
+  test.concurrent.for(VIAS)(
+    `${outage.what}, %s: granted when it is back, though the release was asked for meanwhile`,
+    async (via, context) => {
+      const lab = await openLab(context, { args: KEEPS_DATA })
+      const { lock, locksmith } = await open(lab, { via })
+      const waiting = locksmith.acquire(lab.name, { waitMs: 15_000 })
+      await lab.diary.seen('waiting')
+      await outage.begin(lab)
+      const releasing = lock.release()
+      await outage.end(lab)
+      expect(await releasing).toEqual({ released: true })
+      const granted = await waiting
+      expect(granted.fencingToken).toBeGreaterThan(lock.fencingToken)
+      expect(await granted.release()).toEqual({ released: true })
+    },
+  )
 }
 
 test.concurrent.for(VIAS)('a cut connection, %s: passed over while it was away, granted when it is back', async (via, context) => {

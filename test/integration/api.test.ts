@@ -104,6 +104,15 @@ describe('waiting', () => {
     await waitersOf(a, 'k', 0)
   })
 
+  test('is as short with the very first connection, once that stands', async () => {
+    const [a] = await two()
+    await a.acquire('k')
+    const fresh = makeLocksmith()
+    const startMs = performance.now()
+    expect(await errorOf(fresh.acquire('k', { waitMs: 1 }))).toMatchObject({ code: 'LOCK_TIMEOUT' })
+    expect(performance.now() - startMs).toBeLessThan(1_500)
+  })
+
   test('is by default without end, or as long as the locksmith says', async () => {
     const [a] = await two()
     await a.acquire('k')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { MemoryStore } from '../../src/memory.js'
 import { createLocksmith } from '../../src/index.js'
+import { MemoryStore } from '../../src/memory.js'
 import { nodeRedis } from '../support/libraries.js'
 import { errorOf, useLocksmiths, waitersOf } from '../support/locksmiths.js'
 import { useRedis } from '../support/redis.js'
@@ -114,7 +114,8 @@ describe("a caller's client", () => {
   test('is used, and untouched and usable afterwards; the inbox is gone', async () => {
     const client = await nodeRedis('redis-6', { socket: { host: redis.host, port: redis.port } })
     // Its own events; a symbol of ours is none of them.
-    const listeners = () => client.eventNames().flatMap((name: unknown) => (typeof name === 'string' ? [name, client.listenerCount(name)] : []))
+    const listeners = () =>
+      client.eventNames().flatMap((name: unknown) => (typeof name === 'string' ? [name, client.listenerCount(name)] : []))
     const before = listeners()
     const locksmith = makeLocksmith({ client })
     const waiter = makeLocksmith({ client })

@@ -85,13 +85,13 @@ describe.each([
 
   test('is a conflict for who waits already, and the holder lets go all the same', async () => {
     const [a, b] = [makeLocksmith(), makeLocksmith()]
-    const lock = await a.acquire('k', { ttlMs: 1_000 })
+    const lock = await a.acquire('k', { ttlMs: 300 })
     const waiting = errorOf(b.acquire('k'))
     await waitersOf(a, 'k')
     await redis.command('DEL', key)
     const expectUntouched = await occupy(key, type)
     await expect(lock.release()).resolves.toEqual({ released: true })
-    // Its regular check tells it.
+    // It asks again when the lease of the holder would have ended, which tells it.
     expect(await waiting).toMatchObject({ code: 'LOCK_CONFLICT', key: 'k' })
     await expectUntouched()
   })

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { enteredWhileAllContend, tempFile } from '../support/contention.js'
+import { cycle, enteredWhileAllContend, expectNoTrouble, spawnCrew, tempFile } from '../support/contention.js'
 import { checkIntervals, readHistory } from '../support/history.js'
-import { spawnLockWorker } from '../support/lock-worker.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
 import { jainIndex } from '../support/statistics.js'
@@ -17,18 +16,15 @@ useWorkers()
 
 test(`${PROCESSES} processes with ${CLAIMS} claims each share a mutex`, async () => {
   const witnessFile = tempFile('witness')
-  const workers = await Promise.all(Array.from({ length: PROCESSES }, () => spawnLockWorker({ locksmith: { url: redis.url } })))
-  const job = { names: ['n'], claims: CLAIMS, cycles: CYCLES / PROCESSES, witnessFile }
-  const reports = await Promise.all(workers.map((worker) => worker.cycle(job)))
+  const crew = await spawnCrew(redis, PROCESSES)
+  expectNoTrouble(await cycle(crew, () => ({ names: ['n'], claims: CLAIMS, cycles: CYCLES / PROCESSES, witnessFile })))
 
-  expect(reports.map(({ lost, failures }) => ({ lost, failures }))).toEqual(reports.map(() => ({ lost: 0, failures: [] })))
   const history = readHistory(witnessFile)
   // Never two inside, and tokens that grow in the order of entry.
   expect(checkIntervals(history, 1)).toEqual({ entries: CYCLES, maxInside: 1, violations: [] })
 
   const shares = enteredWhileAllContend(history, PROCESSES * CLAIMS)
   const sum = shares.reduce((total, share) => total + share, 0)
-  console.log(reports.map(r => r.elapsedMs), jainIndex(shares), sum)
   // The measure says something only if they all contended for most of the time.
   expect(sum).toBeGreaterThan(CYCLES / 2)
   expect(jainIndex(shares)).toBeGreaterThanOrEqual(0.99)

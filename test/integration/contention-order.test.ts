@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest'
-import { queueUp, spawnCrew } from '../support/contention.js'
-import type { LockWorker } from '../support/lock-worker.js'
+import { queueUp, useCrew } from '../support/contention.js'
+import type { LockWorker, RemoteLock } from '../support/lock-worker.js'
 import { useObserver } from '../support/observer.js'
-import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
 
 /** Claims of different processes are granted in the order in which they queued up; by priority first. */
 
 const redis = useRedis()
 const observer = useObserver(redis)
-useWorkers()
+const crewOf = useCrew(redis, 4)
 
 interface Queued {
   worker: LockWorker
@@ -35,13 +34,13 @@ async function orderOfGrants(holder: LockWorker, claims: readonly Queued[]): Pro
 }
 
 test('first come, first served, whichever process asks', async () => {
-  const crew = await spawnCrew(redis, 4)
+  const crew = crewOf()
   const claims = Array.from({ length: 24 }, (_, i) => ({ worker: crew[(i * 7) % 4]!, handle: `claim ${i}`, options: {} }))
   expect(await orderOfGrants(crew[0]!, claims)).toEqual(claims.map(({ handle }) => handle))
 })
 
 test('a higher priority goes first, equal ones go by arrival', async () => {
-  const crew = await spawnCrew(redis, 4)
+  const crew = crewOf()
   const priorities = [0, 5, -3, 0, 10, 5, -3, 1_000_000, 0, -1_000_000, 10, 0]
   const claims = priorities.map((priority, i) => ({
     worker: crew[i % 4]!,
@@ -52,28 +51,26 @@ test('a higher priority goes first, equal ones go by arrival', async () => {
   expect(await orderOfGrants(crew[0]!, claims)).toEqual(expected.map(({ handle }) => handle))
 })
 
-test('a claim that comes while the lock is handed on does not get in between', async () => {
-  const [one, two, three] = (await spawnCrew(redis, 3)) as [LockWorker, LockWorker, LockWorker]
-  let { handle } = await one.acquire({ name: 'n' })
-  let last = 0
-  for (let round = 0; round < 50; round++) {
+test('claims that come while the lock is handed on do not get in between', async () => {
+  const [one, two, three] = crewOf(3) as [LockWorker, LockWorker, LockWorker]
+  for (let round = 0; round < 30; round++) {
+    const first = await one.acquire({ name: 'n' })
     const [waiting] = await queueUp(observer, 'n', [{ worker: two }])
-    // At the same moment: the release, a single attempt, and a claim that would wait.
-    const [, single, late] = await Promise.all([
-      one.release(handle),
-      three.tryAcquire({ name: 'n' }),
-      (async () => three.acquire({ name: 'n', handle: `late ${round}` }))(),
-      waiting!.then((lock) => two.release(lock.handle)),
+    // At the same moment: the release, a single attempt, and a claim that waits.
+    const [, single, late, next] = await Promise.all([
+      one.release(first.handle),
+      releaseAtOnce(three, three.tryAcquire({ name: 'n' })),
+      releaseAtOnce(three, three.acquire({ name: 'n' })),
+      releaseAtOnce(two, waiting!),
     ])
-    const { fencingToken } = await waiting!
-    expect(fencingToken).toBeGreaterThan(last)
-    expect(late.fencingToken).toBeGreaterThan(fencingToken)
-    if (single) {
-      expect(single.fencingToken).toBeGreaterThan(fencingToken)
-      await three.release(single.handle)
-    }
-    last = late.fencingToken
-    await three.release(`late ${round}`)
-    ;({ handle } = await one.acquire({ name: 'n' }))
+    expect(next.fencingToken).toBeGreaterThan(first.fencingToken)
+    expect(late.fencingToken).toBeGreaterThan(next.fencingToken)
+    if (single) expect(single.fencingToken).toBeGreaterThan(next.fencingToken)
   }
 })
+
+async function releaseAtOnce<T extends RemoteLock | null>(worker: LockWorker, promise: Promise<T>): Promise<T> {
+  const lock = await promise
+  if (lock) await worker.release(lock.handle)
+  return lock
+}

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
-import { queueUp, spawnCrew, tempFile } from '../support/contention.js'
+import { cycle, expectNoTrouble, queueUp, tempFile, useCrew } from '../support/contention.js'
 import { checkIntervals, type HistoryRecord, readHistory } from '../support/history.js'
 import type { LockWorker } from '../support/lock-worker.js'
 import { useObserver } from '../support/observer.js'
-import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
 import { until } from '../support/until.js'
 
@@ -11,11 +10,11 @@ import { until } from '../support/until.js'
 
 const STREAMS = 3
 const CLAIMS = 3
-const ROUNDS = 8
+const ROUNDS = 5
 
 const redis = useRedis()
 const observer = useObserver(redis)
-useWorkers()
+const crewOf = useCrew(redis, 3 + STREAMS)
 
 const reader = { kind: 'read' } as const
 const writer = { kind: 'write' } as const
@@ -28,12 +27,12 @@ const entriesBetween = (history: readonly HistoryRecord[], from: number, to: num
 async function startStream(recipe: typeof reader | typeof writer, workers: readonly LockWorker[]) {
   const witnessFile = tempFile('witness')
   const job = { names: ['n'], recipe, claims: CLAIMS, forMs: 60_000, workMs: 2, witnessFile }
-  const reports = workers.map((worker) => worker.cycle(job))
+  const reports = cycle(workers, () => job)
   const count = () => readHistory(witnessFile).length
   await until(() => count() > 0, { what: 'the stream flows' })
   const stop = async () => {
     await Promise.all(workers.map((worker) => worker.stopCycles()))
-    for (const report of await Promise.all(reports)) expect(report).toMatchObject({ lost: 0, failures: [] })
+    expectNoTrouble(await reports)
     return readHistory(witnessFile)
   }
   return { count, stop }
@@ -43,7 +42,7 @@ test.each([
   { stream: 'readers', recipe: reader, other: 'writer', otherRecipe: writer },
   { stream: 'writers', recipe: writer, other: 'reader', otherRecipe: reader },
 ])('a $other enters before all $stream of a stream that ask later', async ({ recipe, otherRecipe }) => {
-  const [pin, other, late, ...workers] = (await spawnCrew(redis, 3 + STREAMS)) as [LockWorker, LockWorker, LockWorker, ...LockWorker[]]
+  const [pin, other, late, ...workers] = crewOf() as [LockWorker, LockWorker, LockWorker, ...LockWorker[]]
   const stream = await startStream(recipe, workers)
   const rounds: { queuedUs: number; token: number; before: number }[] = []
   for (let round = 0; round < ROUNDS; round++) {
@@ -73,24 +72,23 @@ test.each([
   const history = await stream.stop()
   expect(checkIntervals(history, Number.POSITIVE_INFINITY).violations).toEqual([])
   for (const { queuedUs, token, before } of rounds) expect(entriesBetween(history, queuedUs, token)).toHaveLength(before)
-  await redis.expectOnlyTokens()
+  await Promise.all([observer.free('n'), observer.queued('n', 0)])
 })
 
 test('readers share, writers exclude everybody, and all have their turns', async () => {
-  const crew = await spawnCrew(redis, 4)
+  const crew = crewOf(4)
   const witnessFile = tempFile('witness')
-  const job = { names: ['n'], claims: 3, cycles: 150, witnessFile }
-  const jobs = crew.map((worker, i) => worker.cycle({ ...job, recipe: i % 2 ? writer : reader, workMs: i % 2 ? 0 : 1 }))
-  for (const report of await Promise.all(jobs)) expect(report).toMatchObject({ lost: 0, failures: [] })
+  const job = { names: ['n'], claims: 3, cycles: 60, witnessFile }
+  expectNoTrouble(await cycle(crew, (i) => ({ ...job, recipe: i % 2 ? writer : reader, workMs: i % 2 ? 0 : 1 })))
   const { entries, maxInside, violations } = checkIntervals(readHistory(witnessFile), Number.POSITIVE_INFINITY)
   expect(violations).toEqual([])
-  expect(entries).toBe(4 * 150)
+  expect(entries).toBe(4 * 60)
   expect(maxInside).toBeGreaterThan(1)
   await redis.expectOnlyTokens()
 })
 
 test('readers that queued behind a writer enter together', async () => {
-  const crew = await spawnCrew(redis, 4)
+  const crew = crewOf(4)
   const [one, two, three, four] = crew as [LockWorker, LockWorker, LockWorker, LockWorker]
   await one.acquire({ name: 'n', recipe: writer, handle: 'w' })
   const locks = await queueUp(observer, 'n', [

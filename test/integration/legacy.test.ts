@@ -254,7 +254,8 @@ describe('a callback', () => {
 
   test('is told of a wrong key, and a wrong callback is told at once', async () => {
     const lock = makeLock() as any
-    for (const key of [5, {}, 'x'.repeat(513), '\ud800']) expect((await call(lock, key)).error).toMatchObject({ code: 'LOCK_OPTION' })
+    for (const key of [5, {}, 'x'.repeat(513), '\ud800'] as any[])
+      expect((await call(lock, key)).error).toMatchObject({ code: 'LOCK_OPTION' })
     for (const callback of [5, 'x', {}, null]) expect(() => lock('k', callback)).toThrow('callback must be a function')
   })
 

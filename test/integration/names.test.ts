@@ -97,16 +97,21 @@ test.each(['', 'p', '{tag}:', 'a*[b]?\\', 'ä ', '\n'])('with the prefix %j too'
 })
 
 describe('what is said about a claim', () => {
-  test.each([{ a: '' }, { '': 'x' }, { a: '<script>' }, { a: '\0\n\r' }, { a: '\ud800' }, { a: '\u{1F512}' }, { a: 'x'.repeat(4_000) }])(
-    'comes back as it was: %j',
-    async (metadata) => {
-      const locksmith = makeLocksmith({ name: '"\n<b>\u{1F512}' })
-      const lock = await locksmith.acquire('k', { metadata: metadata as Record<string, string> })
-      const waiting = locksmith.acquire('k', { metadata: metadata as Record<string, string> })
-      const { held } = await locksmith.query({ name: 'k' })
-      expect(held[0]).toMatchObject({ metadata, label: '"\n<b>\u{1F512}' })
-      await lock.release()
-      await (await waiting).release()
-    },
-  )
+  test.each<Record<string, string>>([
+    { a: '' },
+    { '': 'x' },
+    { a: '<script>' },
+    { a: '\0\n\r' },
+    { a: '\ud800' },
+    { a: '\u{1F512}' },
+    { a: 'x'.repeat(4_000) },
+  ])('comes back as it was: %j', async (metadata) => {
+    const locksmith = makeLocksmith({ name: '"\n<b>\u{1F512}' })
+    const lock = await locksmith.acquire('k', { metadata })
+    const waiting = locksmith.acquire('k', { metadata })
+    const { held } = await locksmith.query({ name: 'k' })
+    expect(held[0]).toMatchObject({ metadata, label: '"\n<b>\u{1F512}' })
+    await lock.release()
+    await (await waiting).release()
+  })
 })

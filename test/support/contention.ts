@@ -1,17 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { beforeAll, expect, inject, onTestFinished } from 'vitest'
 import type { HistoryRecord } from './history.js'
-import { type LockWorker, type Recipe, type RemoteLock, spawnLockWorker } from './lock-worker.js'
+import { type CycleJob, type CycleReport, type LockWorker, type RemoteLock, type RemoteRequest, spawnLockWorker } from './lock-worker.js'
 import type { Observer } from './observer.js'
+import { useWorkers } from './processes.js'
 import type { TestRedis } from './redis.js'
 
-/** The path of a file that is not there yet, in a folder that is removed when the test has finished. */
+/** The path of an empty file, which is removed when the test has finished. */
 export function tempFile(name: string): string {
   const folder = mkdtempSync(join(process.env.HALOCKSMITH_RUN_FOLDER ?? tmpdir(), 'contention-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  return join(folder, name)
+  const file = join(folder, name)
+  writeFileSync(file, '')
+  return file
 }
 
 /**
@@ -41,11 +44,45 @@ export function spawnCrew(redis: TestRedis, count: number): Promise<LockWorker[]
   return Promise.all(Array.from({ length: count }, () => spawnLockWorker({ locksmith: { url: redis.url } })))
 }
 
+/**
+ * Processes that all tests of a file use in turn, for tests which leave them as they were. Call it at the top of the file, behind
+ * `useRedis`; the function that is returned gives the first `count` of them.
+ */
+export function useCrew(redis: TestRedis, size: number): (count?: number) => LockWorker[] {
+  useWorkers('file')
+  let crew: LockWorker[] = []
+  beforeAll(async () => {
+    // Without a server all tests are skipped.
+    if (inject('redisProgram').path !== null) crew = await spawnCrew(redis, size)
+  })
+  return (count = size) => crew.slice(0, count)
+}
+
+/** How many locksmiths the server can push grants to. */
+export async function listeners(redis: TestRedis): Promise<number> {
+  return (await redis.clientList()).filter(({ sub }) => sub > 0).length
+}
+
+/**
+ * Has processes lock and unlock; `jobOf` says what each of them does. It may be left unawaited: that a process was killed is nobody's
+ * mistake then.
+ */
+export function cycle(workers: readonly LockWorker[], jobOf: (index: number) => CycleJob): Promise<CycleReport[]> {
+  const reports = Promise.all(workers.map((worker, i) => worker.cycle(jobOf(i))))
+  reports.catch(() => {})
+  return reports
+}
+
+/** Asserts that every acquire succeeded, and that no lock was lost. */
+export function expectNoTrouble(reports: readonly CycleReport[]): void {
+  expect(reports.map(({ lost, failures }) => ({ lost, failures }))).toEqual(reports.map(() => ({ lost: 0, failures: [] })))
+}
+
 /** Has claims queue up one behind the other, each in place before the next one asks. Returns what they wait for, in that order. */
 export async function queueUp(
   observer: Observer,
   name: string,
-  claims: readonly { worker: LockWorker; handle?: string; options?: object; recipe?: Recipe }[],
+  claims: readonly (Omit<RemoteRequest, 'name'> & { worker: LockWorker })[],
 ): Promise<Promise<RemoteLock>[]> {
   const already = (await observer.look(name)).pending.length
   const locks: Promise<RemoteLock>[] = []

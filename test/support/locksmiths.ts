@@ -1,6 +1,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach } from 'vitest'
-import { createLocksmith, type LockEventName, type LockEvents, type LockInfo, type Locksmith, type LocksmithOptions } from '../../src/index.js'
+import {
+  createLocksmith,
+  type LockEventName,
+  type LockEvents,
+  type LockInfo,
+  type Locksmith,
+  type LocksmithOptions,
+} from '../../src/index.js'
 import type { TestRedis } from './redis.js'
 import { until } from './until.js'
 

@@ -46,6 +46,12 @@ export class Observer {
     })
   }
 
+  /** Resolves when a name is held by these processes, each of them once, and by nobody else. */
+  async heldByOnly(name: string, pids: readonly number[]): Promise<void> {
+    const expected = [...pids].sort().join()
+    await until(async () => (await this.holders(name)).sort().join() === expected, { what: `${expected} alone hold '${name}'` })
+  }
+
   /**
    * The moments between which, as the server has it now, the lease of a process ends.
    *
@@ -79,6 +85,11 @@ export class Observer {
     await until(async () => (await this.leaseEnd(name, pid)).expiresInMs > leftMs, {
       what: `the lease of process ${pid} on '${name}' lasts for more than ${leftMs} ms`,
     })
+  }
+
+  /** Resolves at a moment by the clock that all processes of a machine share. */
+  async pastNs(atNs: bigint): Promise<void> {
+    await until(() => process.hrtime.bigint() > atNs, { what: 'that time has passed', timeoutMs: 15_000 })
   }
 
   /** The server's time in µs, the scale of fencing tokens. */

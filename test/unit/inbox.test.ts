@@ -125,7 +125,10 @@ describe('a grant', () => {
     await clock.advance(250)
     // 300 ms after the server's time that we know; at most 350 have passed here since.
     hear(`g ${ID} 1700000000000000 ${SERVER_MS + 300} 5000`)
-    expect(listener.granted).toHaveBeenCalledWith(ID, { fencingToken: 1_700_000_000_000_000, validUntilMs: sentAtMs + 300 + 5_000 - SERVER_ROUNDING_MS })
+    expect(listener.granted).toHaveBeenCalledWith(ID, {
+      fencingToken: 1_700_000_000_000_000,
+      validUntilMs: sentAtMs + 300 + 5_000 - SERVER_ROUNDING_MS,
+    })
   })
 
   test('never counts for longer than from now, whatever clock stepped', async () => {

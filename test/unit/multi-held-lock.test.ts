@@ -112,6 +112,12 @@ test('the loss of one is a loss of all', () => {
   expect(() => lock.assertHeld()).toThrow('b is gone')
 })
 
+test('made of parts of which one is lost already, it is lost', () => {
+  const reason = new LockLostError('a is gone')
+  a.controller.abort(reason)
+  expect(new MultiHeldLock([a, b]).signal.reason).toBe(reason)
+})
+
 test('extend() extends each', async () => {
   await lock.extend(500)
   await lock.extend()

@@ -3,12 +3,12 @@ import {
   type Answer,
   claimReply,
   count,
+  failureIn,
   inspection,
   integer,
   releaseReply,
   renewReply,
   serverFailure,
-  throwIfFailed,
 } from '../../src/store/redis/replies.js'
 import { StoreFailure } from '../../src/store/store.js'
 
@@ -110,16 +110,16 @@ describe('a failure', () => {
   })
 
   test('of one operation in a batch is told by its first word', () => {
-    expect(() => throwIfFailed([1, 2], 'k')).not.toThrow()
-    expect(failure(() => throwIfFailed([-1, 'WRONGTYPE Operation'], 'k')).kind).toBe('conflict')
-    expect(failure(() => throwIfFailed(['-1', 'OOM command not allowed'], 'k')).kind).toBe('refused')
-    expect(failure(() => throwIfFailed([-1, '-BUSY a script runs'], 'k')).kind).toBe('unreachable')
-    expect(failure(() => throwIfFailed([-1, "user_script:5: attempt to index 'x'"], 'k')).kind).toBe('refused')
-    expect(failure(() => throwIfFailed([-1], 'k')).kind).toBe('refused')
+    expect(failureIn([1, 2], 'k')).toBeUndefined()
+    expect(failureIn([-1, 'WRONGTYPE Operation'], 'k')?.kind).toBe('conflict')
+    expect(failureIn(['-1', 'OOM command not allowed'], 'k')?.kind).toBe('refused')
+    expect(failureIn([-1, '-BUSY a script runs'], 'k')?.kind).toBe('unreachable')
+    expect(failureIn([-1, "user_script:5: attempt to index 'x'"], 'k')?.kind).toBe('refused')
+    expect(failureIn([-1], 'k')?.kind).toBe('refused')
   })
 
   test.each([null, undefined, 5, 'x', {}])('an answer that is no list is none of ours: %j', (fields) => {
-    expect(failure(() => throwIfFailed(fields as never, 'k')).kind).toBe('refused')
+    expect(failureIn(fields as never, 'k')?.kind).toBe('refused')
   })
 })
 

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Claim } from '../../src/acquire/pending-claim.js'
 import { WaitingRoom } from '../../src/acquire/waiting-room.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
@@ -12,10 +12,15 @@ let room: WaitingRoom
 let controller: AbortController
 
 beforeEach(() => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5)
   clock = new FakeClock()
   store = new FakeStore()
   room = new WaitingRoom(store, 'session', clock, () => undefined)
   controller = new AbortController()
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
 })
 
 const enter = () => room.enter(CLAIM, { waitMs: Number.POSITIVE_INFINITY, signal: controller.signal })

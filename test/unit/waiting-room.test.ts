@@ -219,6 +219,20 @@ describe('the end of the wait', () => {
     expect(entry.value).toMatchObject({ code: 'LOCK_UNAVAILABLE', message: expect.stringContaining('no answer') })
   })
 
+  test.each([
+    [5, 25],
+    [200, 200],
+  ])('of %d ms comes at most %d ms after the very first answer', async (waitMs, withinMs) => {
+    store.hasAnswered = false
+    const entry = enter({ waitMs })
+    await clock.advance(3_000)
+    store.hasAnswered = true
+    await store.take('acquire').reply(waiting())
+    expect(entry.outcome).toBe('undecided')
+    await clock.advance(withinMs)
+    expect(entry).toMatchObject({ outcome: 'resolved', value: null })
+  })
+
   test('counts it when it has failed', async () => {
     store.hasAnswered = false
     const entry = enter({ waitMs: 50 })

@@ -5,9 +5,10 @@
 
 import type { RedisClient } from '../../clients/client.js'
 import { ClientError } from '../../clients/client.js'
+import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
-import { type Answer, integer, serverFailure } from './replies.js'
+import { type Answer, serverFailure } from './replies.js'
 import { batch } from './scripts.generated.js'
 
 /** A request that is not answered in this time has failed; whether it was carried out is then unknown. */
@@ -132,8 +133,15 @@ export class Exchange {
     if (this.client.isUp) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.upWaiters.push({ resolve, reject })
-      this.client.connect()
+      this.connect()
     })
+  }
+
+  /** `up`, `down` or the timer ends the wait. After a refused password the next attempt is seconds away: who comes meanwhile is told. */
+  private connect(): void {
+    this.client.connect()
+    const { lastProblem } = this
+    if (!this.client.isUp && lastProblem instanceof ClientError && isRefusal(lastProblem)) this.onDown(lastProblem)
   }
 
   /** Fails whatever is under way, and whatever comes later. */
@@ -160,49 +168,47 @@ export class Exchange {
     this.flushing = false
     if (this.pending.length === 0) return
     if (!this.client.isUp) {
-      // `up` brings us here again; `down` or the timer ends the wait.
-      this.client.connect()
+      this.connect()
       return
     }
     while (this.pending.length > 0) {
       const operations = this.pending.length <= BATCH_LIMIT ? this.pending : this.pending.slice(0, BATCH_LIMIT)
       this.pending = this.pending.length <= BATCH_LIMIT ? [] : this.pending.slice(BATCH_LIMIT)
-      void this.dispatch(operations)
+      this.dispatch(operations)
     }
   }
 
-  private async dispatch(operations: readonly Operation[]): Promise<void> {
+  private dispatch(operations: readonly Operation[]): void {
     const sent: Batch = { operations, sentAtMs: this.clock.now() }
     this.inFlight.add(sent)
-    try {
-      this.deliver(sent, await this.call(operations))
-    } catch (error) {
-      this.settle(sent, this.failureOf(error))
-    }
-  }
-
-  private async call(operations: readonly Operation[]): Promise<unknown> {
     const args = ['EVALSHA', batch.sha1, String(operations.length)]
     for (const operation of operations) args.push(operation.key)
     for (const operation of operations) args.push(operation.text)
     for (const setting of this.settings) args.push(setting)
-    try {
-      return await this.client.command(args)
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') throw error
-      // The server was restarted or its scripts were flushed; EVAL loads the script again.
-      args[0] = 'EVAL'
-      args[1] = batch.source
-      return await this.client.command(args)
-    }
+    this.client
+      .command(args)
+      .then(undefined, (error) => this.loadAndCall(args, error))
+      .then(
+        (reply) => this.deliver(sent, reply),
+        (error) => this.settle(sent, this.failureOf(error, operations[0]?.key)),
+      )
+  }
+
+  /** The server was restarted, or its scripts were flushed: EVAL loads the script again. */
+  private loadAndCall(args: string[], error: unknown): Promise<unknown> {
+    if (!(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') throw error
+    args[0] = 'EVAL'
+    args[1] = batch.source
+    return this.client.command(args)
   }
 
   private deliver(sent: Batch, reply: unknown): void {
     const receivedAtMs = this.clock.now()
-    if (!Array.isArray(reply) || reply.length !== sent.operations.length + 1) {
-      throw new StoreFailure('refused', `the server's reply is not one of ours: ${String(reply).slice(0, 120)}`)
+    const serverNowMs = serverTime(reply, sent.operations.length)
+    if (serverNowMs === undefined) {
+      return this.settle(sent, new StoreFailure('refused', `the server's reply is not one of ours: ${String(reply).slice(0, 120)}`))
     }
-    const serverNowMs = integer(reply[0])
+    const replies = reply as readonly unknown[]
     if (!this.hasAnswered) {
       // From now on the shorter limit holds.
       this.timer?.cancel()
@@ -214,7 +220,7 @@ export class Exchange {
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
     sent.operations.forEach((operation, i) => {
-      operation.resolve({ fields: reply[i + 1], sentAtMs: sent.sentAtMs, receivedAtMs, serverNowMs })
+      operation.resolve({ fields: replies[i + 1] as unknown[], sentAtMs: sent.sentAtMs, receivedAtMs, serverNowMs })
     })
     this.inFlight.delete(sent)
     this.updateKeepAlive()
@@ -239,17 +245,20 @@ export class Exchange {
   private onDown(error: Error): void {
     this.lastProblem = error
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
+    const failure = this.failureOf(error)
+    // Those under way may have been carried out. A library that sends them again would tell the second time's outcome as if it were the first.
+    for (const sent of this.inFlight) this.settle(sent, failure)
     const waiting = this.pending
     this.pending = []
-    this.fail(waiting, this.failureOf(error))
+    this.fail(waiting, failure)
     this.updateKeepAlive()
   }
 
   /** A failure of the client in the terms of the store. */
-  failureOf(error: unknown): StoreFailure {
+  failureOf(error: unknown, key?: string): StoreFailure {
     if (error instanceof StoreFailure) return error
     const { code, replyCode, message } = error instanceof ClientError ? error : new ClientError('CONNECTION', String(error))
-    if (code === 'REPLY') return serverFailure(replyCode, message)
+    if (code === 'REPLY') return serverFailure(replyCode, message, key)
     return new StoreFailure(code === 'CLOSED' ? 'refused' : 'unreachable', message, error)
   }
 
@@ -291,4 +300,11 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
+}
+
+/** The time in a reply to so many operations; undefined when it is no such reply. */
+function serverTime(reply: unknown, operations: number): number | undefined {
+  if (!Array.isArray(reply) || reply.length !== operations + 1) return undefined
+  const ms = Number(String(reply[0]))
+  return Number.isSafeInteger(ms) ? ms : undefined
 }

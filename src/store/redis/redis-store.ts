@@ -23,6 +23,7 @@ import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
+import { batch } from './scripts.generated.js'
 
 export interface RedisStoreOptions {
   client: RedisClient
@@ -79,26 +80,26 @@ export class RedisStore implements LockStore {
     return leave
   }
 
-  async acquire(request: ClaimRequest): Promise<ClaimReply> {
+  acquire(request: ClaimRequest): Promise<ClaimReply> {
     const { id, permits, limit, ttlMs, priority, ticket, info } = request
     const key = this.keys.stateKey(request.name)
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id))
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
-    return replies.claimReply(await this.send(key, text))
+    return this.send(key, text, replies.claimReply)
   }
 
-  async renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
-    return replies.renewReply(await this.send(this.keys.stateKey(name), `R ${id} ${ttlMs}`), ttlMs)
+  renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
+    return this.send(this.keys.stateKey(name), `R ${id} ${ttlMs}`, (answer) => replies.renewReply(answer, ttlMs))
   }
 
-  async release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
+  release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
     const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0}`
-    return replies.releaseReply(await this.send(this.keys.stateKey(name), text))
+    return this.send(this.keys.stateKey(name), text, replies.releaseReply)
   }
 
-  async forceRelease(name: string): Promise<number> {
-    return replies.count(await this.send(this.keys.stateKey(name), 'F'))
+  forceRelease(name: string): Promise<number> {
+    return this.send(this.keys.stateKey(name), 'F', replies.count)
   }
 
   async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
@@ -113,14 +114,16 @@ export class RedisStore implements LockStore {
     await this.client.close()
   }
 
-  private async send(key: string, text: string): Promise<replies.Answer> {
-    const answer = await this.exchange.send(key, text)
-    try {
-      replies.throwIfFailed(answer.fields, key)
-    } catch (error) {
-      throw isConflict(error) ? await this.explainConflict(key, error) : error
-    }
-    return answer
+  /** Sends one operation and decodes its answer. Not an async function: this is the hot path, and each of those costs a turn. */
+  private send<T>(key: string, text: string, decode: (answer: replies.Answer) => T): Promise<T> {
+    return this.exchange.send(key, text).then((answer) => {
+      const failure = replies.failureIn(answer.fields, key)
+      if (failure === undefined) return decode(answer)
+      if (failure.kind !== 'conflict') throw failure
+      return this.explainConflict(key, failure).then((explained) => {
+        throw explained
+      })
+    })
   }
 
   /** The server does not tell which of a name's keys holds what. */
@@ -136,7 +139,7 @@ export class RedisStore implements LockStore {
 
   private async inspect(name: string, isOneOfAll: boolean): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
     try {
-      return replies.inspection(name, await this.send(this.keys.stateKey(name), 'Q'))
+      return await this.send(this.keys.stateKey(name), 'Q', (answer) => replies.inspection(name, answer))
     } catch (error) {
       // Other data in the place of one name say nothing about the others.
       if (isOneOfAll && isConflict(error)) return { held: [], pending: [] }

@@ -2,6 +2,7 @@
 
 import type { ClaimRecord, ClaimReply, HolderRecord, ReleaseReply, RenewReply, WaiterRecord } from '../store.js'
 import { StoreFailure } from '../store.js'
+import { batch } from './scripts.generated.js'
 
 /** A reply to one operation, with what is needed to put it on this process's clock. */
 export interface Answer {
@@ -21,16 +22,24 @@ const PASSING = new Set(['LOADING', 'BUSY', 'MASTERDOWN', 'READONLY', 'NOREPLICA
 /** What a server's error means for whoever asked. `code` is its first word, `text` its words. */
 export function serverFailure(code: string, text: string, key?: string): StoreFailure {
   if (code === 'WRONGTYPE') return new StoreFailure('conflict', `${key ?? 'a key'} or a key beside it holds data of another type: ${text}`)
-  if (PASSING.has(code)) return new StoreFailure('unreachable', text)
-  return new StoreFailure('refused', text)
+  if (PASSING.has(code) || text.includes('max number of clients reached')) return new StoreFailure('unreachable', text)
+  return new StoreFailure('refused', text + missingRight(text, key))
 }
 
-/** Refuses the answer of an operation that failed by itself in its batch. */
-export function throwIfFailed(fields: readonly unknown[], key: string): void {
-  if (!Array.isArray(fields)) throw unexpected(fields)
-  if (integer(fields[0]) !== -1) return
+/** Redis 7.0 names neither the keys nor, in a script, the command that a user has no right to. */
+function missingRight(text: string, key: string | undefined): string {
+  if (/^NOPERM .*\bkeys?\b/.test(text) && key !== undefined) return `; grant the user ~${key.slice(0, key.lastIndexOf('{'))}*`
+  if (!/^ERR The user executing the script can't run this command/.test(text)) return ''
+  const commands = Array.from(batch.source.matchAll(/redis\.call\('(\w+)'/g), ([, command]) => `+${command?.toLowerCase()}`)
+  return `; grant the user ${[...new Set(commands)].sort().join(' ')}`
+}
+
+/** The failure of an operation that failed by itself in its batch; undefined when it did not. */
+export function failureIn(fields: readonly unknown[], key: string): StoreFailure | undefined {
+  if (!Array.isArray(fields)) return unexpected(fields)
+  if (fields[0] !== -1 && integer(fields[0]) !== -1) return undefined
   const text = String(fields[1])
-  throw serverFailure(/^-?([A-Z]+)\b/.exec(text)?.[1] ?? 'ERR', text, key)
+  return serverFailure(/^-?([A-Z]+)\b/.exec(text)?.[1] ?? 'ERR', text, key)
 }
 
 /** What the server rounds down of its time, in scripts that count in milliseconds. */

@@ -139,6 +139,7 @@ s.ends, s.span = h.expires, h.lease
 else
 s.span = math.max(s.span, h.lease)
 end
+redis.call('HDEL', s.key, id)
 redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
 keep(s, h.lease)
 end
@@ -178,6 +179,7 @@ local CLAIM_WINDOW = tonumber(ARGV[#KEYS + 2])
 local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
 local KEEP_QUEUE = 3600000
 local PUMP_BOUND = 1000
+local FOREWARN_BOUND = 10
 local function member_of(ticket, id)
 return string.format('%016.0f %s', ticket, id)
 end
@@ -189,7 +191,8 @@ w.seen, w.wake, w.ttl = now, claim.wake, claim.ttl
 if not record then
 w.since = now
 w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
-redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id))
+end
+if redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id)) == 1 then
 s.ticket = math.max(s.ticket or 0, w.ticket)
 redis.call('HSET', s.key, 'ticket', text(s.ticket))
 if w.mode == 'c' and not s.limit then
@@ -215,8 +218,22 @@ local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, 
 if type(receivers) ~= 'number' or wake == 'c' then return 1 end
 return receivers
 end
+local function is_heard(id, wake)
+if wake ~= 'p' and wake ~= 's' then return true end
+local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', INBOX .. string.match(id, '^[^.]+'))
+return reply.err ~= nil or reply[2] ~= 0
+end
+local function forewarn(s, lease)
+if lease >= CLAIM_WINDOW / 2 then return end
+for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, FOREWARN_BOUND - 1)) do
+local id = string.sub(member, 18)
+local record = redis.call('HGET', s.waiters, id)
+local w = record and parse_waiter(record)
+if w and w.ttl / 2 >= lease and tell(id, w.wake, 'c ' .. id) > 0 then return end
+end
+end
 local function pump(s, own, lease)
-local own_token
+local own_token, shortest
 for _ = 1, PUMP_BOUND do
 if not s.ticket or not has_room(s) then break end
 local member = redis.call('ZRANGE', s.queue, 0, 0)[1]
@@ -235,7 +252,8 @@ local w = record and parse_waiter(record)
 if not w or now - w.seen > WAITER_LIFE then
 dequeue(s, id, member)
 elseif not fits(s, w.mode, w.permits, w.limit) then
-break
+if id == own or is_heard(id, w.wake) then break end
+dequeue(s, id, member)
 else
 dequeue(s, id, member)
 if id == own then
@@ -243,10 +261,14 @@ own_token = grant(s, id, w, lease)
 else
 local window = math.min(CLAIM_WINDOW, w.ttl)
 local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')
-if tell(id, w.wake, message) > 0 then grant(s, id, w, window) end
+if tell(id, w.wake, message) > 0 then
+grant(s, id, w, window)
+shortest = math.min(shortest or window, window)
 end
 end
 end
+end
+if shortest and s.ticket then forewarn(s, shortest) end
 return own_token
 end
 local function parse_claim(fields)
@@ -407,5 +429,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: 'b19e2486d8d11682b97e9fefeaeba4e55d870a88',
+  sha1: 'f3f812ce76cfce0cd0d0a5080abbf20d3611808d',
 }

@@ -3,13 +3,14 @@
  * Takes locks and forgets them. Run with --expose-gc; its environment says where Redis is. Tells the warnings of the process, and when
  * each lock is gone from the server's view.
  */
-const { createLocksmith } = require('halocksmith')
+const halocksmith = require('halocksmith')
 
+/** @type {object[]} */
 const warnings = []
 process.on('warning', ({ name, message, ...rest }) => warnings.push({ name, message, code: /** @type {any} */ (rest).code }))
 
 async function main() {
-  const locksmith = createLocksmith({ url: process.env.REDIS_URL })
+  const locksmith = halocksmith.createLocksmith({ url: process.env.REDIS_URL })
   const kept = await locksmith.acquire('kept', { ttlMs: 300 })
   await takeAndForget(locksmith)
   // Each is renewed at least once, and only then watched; the collector runs until nothing but the lease's end is left to wait for.
@@ -26,10 +27,14 @@ async function main() {
   process.disconnect()
 }
 
-/** In a function of its own, so that no variable of the caller's frame refers to the locks. */
+/**
+ * In a function of its own, so that no variable of the caller's frame refers to the locks.
+ *
+ * @param {import('halocksmith').Locksmith} locksmith
+ */
 async function takeAndForget(locksmith) {
   for (let i = 0; i < 3; i++) await locksmith.acquire(`forgotten/${i}`, { ttlMs: 300 })
   await locksmith.acquire(['forgotten/x', 'forgotten/y'], { ttlMs: 300 })
 }
 
-main()
+void main()

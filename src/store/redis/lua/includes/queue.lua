@@ -8,6 +8,8 @@ local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
 local KEEP_QUEUE = 3600000
 -- One call moves on past this many waiters at most; whoever comes next goes on from there.
 local PUMP_BOUND = 1000
+-- Of so many waiters one is looked for that must hear of a lease's end.
+local FOREWARN_BOUND = 10
 
 -- Equal scores are ordered by member, and tickets have 16 digits (microseconds) until the year 2286.
 local function member_of(ticket, id)
@@ -24,7 +26,9 @@ local function enqueue(s, id, claim)
   if not record then
     w.since = now
     w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
-    redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id))
+  end
+  -- Also where there is a record of it: the queue may have been deleted or evicted alone.
+  if redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id)) == 1 then
     s.ticket = math.max(s.ticket or 0, w.ticket)
     redis.call('HSET', s.key, 'ticket', text(s.ticket))
     if w.mode == 'c' and not s.limit then
@@ -55,10 +59,29 @@ local function tell(id, wake, message)
   return receivers
 end
 
+-- Whether somebody may hear what is told to the id: false only if it is certain that nobody does.
+local function is_heard(id, wake)
+  if wake ~= 'p' and wake ~= 's' then return true end
+  local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', INBOX .. string.match(id, '^[^.]+'))
+  return reply.err ~= nil or reply[2] ~= 0
+end
+
+-- A lease now ends in `lease` ms, sooner than those who wait may count with. Each asks at least twice in its own lease, and several times
+-- in a claim window: the first whom that does not bring here in time is told to ask, and so hears of the end.
+local function forewarn(s, lease)
+  if lease >= CLAIM_WINDOW / 2 then return end
+  for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, FOREWARN_BOUND - 1)) do
+    local id = string.sub(member, 18)
+    local record = redis.call('HGET', s.waiters, id)
+    local w = record and parse_waiter(record)
+    if w and w.ttl / 2 >= lease and tell(id, w.wake, 'c ' .. id) > 0 then return end
+  end
+end
+
 -- Grants to the heads of the queue while they fit. The claim `own`, whose caller reads the reply, gets its whole lease and no message;
 -- returns its token if it was granted. Everybody else gets a claim window and is told; who has gone is passed over.
 local function pump(s, own, lease)
-  local own_token
+  local own_token, shortest
   for _ = 1, PUMP_BOUND do
     if not s.ticket or not has_room(s) then break end
     local member = redis.call('ZRANGE', s.queue, 0, 0)[1]
@@ -77,7 +100,9 @@ local function pump(s, own, lease)
     if not w or now - w.seen > WAITER_LIFE then
       dequeue(s, id, member)
     elseif not fits(s, w.mode, w.permits, w.limit) then
-      break
+      -- Who has gone does not stand in the way of those behind, who may fit.
+      if id == own or is_heard(id, w.wake) then break end
+      dequeue(s, id, member)
     else
       -- The removal comes first: it is never refused for want of memory, and after it the writes of this script are not either.
       dequeue(s, id, member)
@@ -86,9 +111,13 @@ local function pump(s, own, lease)
       else
         local window = math.min(CLAIM_WINDOW, w.ttl)
         local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')
-        if tell(id, w.wake, message) > 0 then grant(s, id, w, window) end
+        if tell(id, w.wake, message) > 0 then
+          grant(s, id, w, window)
+          shortest = math.min(shortest or window, window)
+        end
       end
     end
   end
+  if shortest and s.ticket then forewarn(s, shortest) end
   return own_token
 end

