@@ -16,7 +16,7 @@ const PROCESSES = 8
 const EFFORT = {
   // A lease of 30 s is renewed every 10 s.
   full: { waiters: 1_000, windowMs: 22_000 },
-  quick: { waiters: 1_000, windowMs: 10_500 },
+  quick: { waiters: 1_000, windowMs: 5_000 },
   tiny: { waiters: 40, windowMs: 100 },
 }
 /** By then all claims must have reached the server; where it can't tell how many wait, this long is waited. */

@@ -13,7 +13,7 @@ const CONTENDERS = ['raw', 'raw-defaults', 'halocksmith']
 const LIMIT = 1.25
 const EFFORT = {
   full: { rounds: 15, cycles: 2_000, warmUpMs: 1_500 },
-  quick: { rounds: 5, cycles: 2_000, warmUpMs: 1_000 },
+  quick: { rounds: 5, cycles: 2_000, warmUpMs: 600 },
   tiny: { rounds: 2, cycles: 20, warmUpMs: 20 },
 }
 /**

@@ -44,7 +44,7 @@ export class PendingClaim {
   failures = 0
   queue: NameQueue<PendingClaim> | undefined
   deadline: Timer | undefined
-  onAbort: (() => void) | undefined
+  stopListening: (() => void) | undefined
 
   constructor(
     readonly id: string,

@@ -10,6 +10,7 @@ import { publish } from '../events.js'
 import { letGo } from '../lease/let-go.js'
 import { deadlineMs } from '../lease/validity.js'
 import { type ClaimReply, type Grant, type LockStore, StoreFailure } from '../store/store.js'
+import { whenAborted } from '../util/abort.js'
 import type { Clock } from '../util/clock.js'
 import { NameQueue } from './name-queue.js'
 import { type Claim, type Granted, type Patience, PendingClaim } from './pending-claim.js'
@@ -55,8 +56,7 @@ export class WaitingRoom {
       const pending = new PendingClaim(id, claim, patience, this.clock.now(), resolve, reject)
       this.byId.set(id, pending)
       if (signal !== undefined) {
-        pending.onAbort = () => this.giveUp(pending, () => reject(signal.reason))
-        signal.addEventListener('abort', pending.onAbort, { once: true })
+        pending.stopListening = whenAborted(signal, () => this.giveUp(pending, () => reject(signal.reason)))
       }
       if (waitMs > 0 && waitMs < Number.POSITIVE_INFINITY) this.armDeadline(pending, waitMs)
       this.ask(pending)
@@ -84,7 +84,7 @@ export class WaitingRoom {
 
   /** Messages may have been missed: every claim is asked for again. */
   onRestored(): void {
-    for (const pending of this.byId.values()) this.ask(pending)
+    for (const id of this.byId.keys()) this.onChanged(id)
   }
 
   onDisconnected(error: Error): void {
@@ -236,7 +236,7 @@ export class WaitingRoom {
     pending.settled = true
     this.byId.delete(pending.id)
     pending.deadline?.cancel()
-    if (pending.onAbort !== undefined) pending.patience.signal?.removeEventListener('abort', pending.onAbort)
+    pending.stopListening?.()
     pending.queue?.remove(pending)
     if (pending.queue?.claims.size === 0) this.byName.delete(pending.claim.name)
     decide()

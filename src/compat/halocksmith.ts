@@ -55,7 +55,8 @@ interface Settings {
 export function makeLockFunction(options?: HalocksmithOptions | string | number | NodeAddress[]): LockFunction {
   const settings = resolve(options)
   const lock = ((first?: string | LockCallback, second?: LockCallback): unknown => {
-    const [key, callback] = typeof first === 'function' ? ['', first] : [first ?? '', second]
+    // Other keys than texts were joined to the prefix in 2013, and are still: numbers above all.
+    const [key, callback] = typeof first === 'function' ? ['', first] : [String(first ?? ''), second]
     if (callback === undefined) return acquire(settings, key)
     if (typeof callback !== 'function') throw new LockOptionError('callback', callback, 'must be a function')
     acquire(settings, key).then(
@@ -123,7 +124,7 @@ function makeRelease(lock: HeldLock, key: string): Release {
 
 async function releaseOnce(lock: HeldLock, key: string): Promise<void> {
   const outcome = await lock.release()
-  if (outcome.released) return
+  if (outcome.reason !== 'lost') return
   throw new LockLostError(`you released your lock after expiration on key: ${key}`, { key, cause: lock.signal.reason })
 }
 

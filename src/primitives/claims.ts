@@ -154,6 +154,12 @@ export class Claims implements ClaimRunner {
       await giveBack()
       throw error
     }
+    const lost = locks.find((lock) => lock.state === 'lost')
+    if (lost !== undefined) {
+      await giveBack()
+      const message = `the lease of ${JSON.stringify(lost.name)} ended while the other names were waited for`
+      throw new LockUnavailableError(message, { key: lost.name, cause: lost.signal.reason })
+    }
     return locks.length === 1 ? (locks[0] as HeldLock) : new MultiHeldLock(locks)
   }
 

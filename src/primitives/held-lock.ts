@@ -153,6 +153,8 @@ export class SingleHeldLock implements HeldLock {
       // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
       return this.outcome(status === 'released' || (status === 'absent' && uncertain && clock.now() < lease.deadlineMs), status)
     } catch (error) {
+      // Other data in its place: the lock is gone.
+      if (error instanceof StoreFailure && error.kind === 'conflict') return this.outcome(false, 'absent')
       const message = `the lock ${JSON.stringify(name)} could not be released, it ends with its lease: ${text(error)}`
       throw new LockUnavailableError(message, { key: name, cause: error })
     } finally {

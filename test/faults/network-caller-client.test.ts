@@ -47,7 +47,7 @@ for (const { via, ending } of CASES) {
       expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', message: expect.stringMatching(CLOSED) })
       expect(error.cause).toBeInstanceOf(Error)
     }
-    await within(1_000, locksmith.close())
+    await within(5_000, locksmith.close())
     await lab.inboxesAre(1)
     await theirs.release()
   })
@@ -57,7 +57,7 @@ for (const { via, ending } of CASES) {
     const client = await lab.client(via)
     const locksmith = await lab.locksmith({ client })
     await end(client)
-    const error = await within(1_000, failure(locksmith.acquire(lab.name)))
+    const error = await within(5_000, failure(locksmith.acquire(lab.name)))
     expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', message: expect.stringMatching(CLOSED) })
   })
 }
@@ -65,10 +65,10 @@ for (const { via, ending } of CASES) {
 test.concurrent.for(THEIRS)('%s: a release that comes after the client was closed says that it could not be done', async (via, context) => {
   const lab = await openLab(context)
   const client = await lab.client(via)
-  const locksmith = await lab.locksmith({ client, ttlMs: 1_000 })
+  const locksmith = await lab.locksmith({ client, ttlMs: 3_000 })
   const lock = await locksmith.acquire(lab.name)
   await ENDINGS[via][via === 'redis 6' ? 'destroy' : 'disconnect']?.(client)
-  const error = await within(1_000, failure(lock.release()))
+  const error = await within(5_000, failure(lock.release()))
   expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', key: lab.name, message: expect.stringMatching(CLOSED) })
 })
 
@@ -88,7 +88,7 @@ function usedByItsOwner(client: Raw): { heard: string[]; subscribe(): Promise<vo
 }
 
 test.concurrent.for(THEIRS)('%s: closing the locksmith leaves the client as it was', async (via, context) => {
-  const lab = await openLab(context)
+  const lab = await openLab(context, {})
   const client = await lab.client(via)
   const own = via === 'redis 6' ? usedByItsOwner(client) : undefined
   await own?.subscribe()
@@ -116,7 +116,7 @@ test.concurrent.for(THEIRS)('%s: closing the locksmith leaves the client as it w
 })
 
 test.concurrent.for(THEIRS)('%s: the client of a closed locksmith serves the next one', async (via, context) => {
-  const lab: Lab = await openLab(context)
+  const lab: Lab = await openLab(context, {})
   const client = await lab.client(via)
   const tokens: number[] = []
   for (let i = 0; i < 3; i++) {

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
 import type { HeldLock } from '../../src/primitives/held-lock.js'
-import { carries, type Lab, type LabLocksmithOptions, useLabs, VIAS } from './lab.js'
+import { sessionOf } from '../../src/store/redis/inbox.js'
+import { type Lab, type LabLocksmithOptions, useLabs, VIAS, type Via } from './lab.js'
 
-/** C5: what tells a waiter of its grant is lost, comes twice, in another order, or late. */
+/** C5, C10: what tells a waiter of its grant is lost, comes twice, in another order, or late; or it is not from the library at all. */
 
 const openLab = useLabs()
+
 /** The shorter the lease, the more often a waiter looks: twice per lease, in which a grant stands. */
 const TTL_MS = 2_000
 
@@ -59,7 +61,7 @@ test.concurrent.for(VIAS)('%s: all are late, but not too late: everybody enters'
 for (const order of ['kept', 'reversed'] as const) {
   test.concurrent.for(VIAS)(`%s: when they come after all, order ${order}, nothing changes`, async (via, context) => {
     const lab = await openLab(context)
-    const { locksmith, held } = await open(lab, { via })
+    const { locksmith, held } = await open(lab, { via, ttlMs: 4_000 })
     lab.proxy.holdPushes()
     const claims = [0, 1].map(() => locksmith.acquire(lab.name))
     await lab.diary.seen('waiting', 2)
@@ -69,9 +71,11 @@ for (const order of ['kept', 'reversed'] as const) {
     const { signal } = last
     expect(lab.proxy.heldPushes).toBe(2)
     lab.proxy.releasePushes(order)
-    // By the next renewals it has heard all of it.
-    const renewed = lab.proxy.onCommand(carries('R', lab.name), 'pass')
-    await renewed.hit(2)
+    // It checks a claim that is named in a message; this one comes behind them.
+    const checked = lab.proxy.onCommand(lab.carries('R'), 'pass')
+    const [id] = (await lab.holders()) as [string]
+    await lab.redis.command('PUBLISH', lab.keys.inbox(sessionOf(id)), `c ${id}`)
+    await checked.hit()
     last.assertHeld()
     expect(signal.aborted).toBe(false)
     expect(await lab.holders()).toHaveLength(1)
@@ -92,7 +96,7 @@ test.concurrent.for(VIAS)('%s: a grant that comes when another holds the lock is
   })
   await lab.diary.seen('waiting')
   lab.proxy.holdPushes()
-  const asked = lab.proxy.onCommand(carries('A', lab.name), () => asksPass)
+  const asked = lab.proxy.onCommand(lab.carries('A'), () => asksPass)
   await held.release()
   const { token } = await lab.state()
   // Its grant ends unseen, and somebody else enters.
@@ -130,4 +134,117 @@ test.concurrent('a connection for messages that has gone silent', async (context
   const lock = await waiting
   expect(lock.fencingToken).toBeGreaterThan(held.fencingToken)
   expect(await lock.release()).toEqual({ released: true })
+})
+
+/** What nobody may believe, said to a session that holds one claim and waits with another. */
+function forgeries(session: string, held: string, waiting: string): (string | Buffer)[] {
+  const grant = (id: string, token: unknown = 1, at: unknown = Date.now(), leaseMs: unknown = 5_000) => `g ${id} ${token} ${at} ${leaseMs}`
+  return [
+    '',
+    ' ',
+    'g',
+    'c',
+    'hello',
+    '{"type":"grant"}',
+    `g ${waiting}`,
+    `g ${waiting} 1 ${Date.now()}`,
+    `${grant(waiting)} 1`,
+    `${grant(waiting)}\n`,
+    `\n${grant(waiting)}`,
+    grant(waiting).toUpperCase(),
+    grant(`${session}.zzz`),
+    grant(`${session}.`),
+    grant(session),
+    grant(`${'x'.repeat(22)}.1`),
+    grant('x'.repeat(200)),
+    grant('__proto__'),
+    grant('constructor.1'),
+    ...[-1, 1.5, '1e3', 'NaN', 'Infinity', '', '9'.repeat(17)].flatMap((wrong) => [
+      grant(waiting, wrong),
+      grant(waiting, 1, wrong),
+      grant(waiting, 1, undefined, wrong),
+    ]),
+    // More than a number can be exactly; and leases that were over before they began.
+    grant(waiting, '9999999999999999'),
+    grant(waiting, 1, undefined, 0),
+    grant(waiting, 1, 0),
+    // A token for what is held already.
+    grant(held),
+    `c ${session}.zzz`,
+    'c other.1',
+    `c ${'x'.repeat(1_000)}`,
+    `*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n`,
+    'x'.repeat(5_000_000),
+    grant(waiting).padEnd(1_000_000),
+    Buffer.from([0xff, 0xfe, 0x00, 0x80, 0x0d, 0x0a]),
+    Buffer.concat([Buffer.from(`g ${waiting} `), Buffer.from([0xc3, 0x28])]),
+  ]
+}
+
+async function openForged(lab: Lab, via: Via) {
+  const [locksmith, other] = [await lab.locksmith({ via }), await lab.locksmith({ direct: true })]
+  const mine = await locksmith.acquire(`mine ${lab.name}`)
+  const [held] = (await lab.holders(mine.name)) as [string]
+  const theirs = await other.acquire(lab.name)
+  const waiting = locksmith.acquire(lab.name)
+  await lab.diary.seen('waiting')
+  const [id] = (await lab.waiters()) as [string]
+  const session = sessionOf(id)
+  /** Says it, and resolves when the locksmith has heard it: it checks the claim that is named in a message behind it. */
+  const say = async (messages: readonly (string | Buffer)[]) => {
+    for (const message of messages) expect(await lab.redis.command('PUBLISH', lab.keys.inbox(session), message)).toBe(1)
+    const checked = lab.proxy.onCommand(lab.carries('R', mine.name), 'pass', { times: 1 })
+    await lab.redis.command('PUBLISH', lab.keys.inbox(session), `c ${held}`)
+    await checked.hit()
+  }
+  return { mine, theirs, waiting, ids: [session, held, id] as const, say }
+}
+
+test.concurrent.for(VIAS)('%s: malformed and false messages are ignored', async (via, context) => {
+  const lab = await openLab(context)
+  const { mine, theirs, waiting, ids, say } = await openForged(lab, via)
+  const { signal } = mine
+  let granted = false
+  void waiting.then(() => (granted = true))
+  await say(forgeries(...ids))
+  expect(granted).toBe(false)
+  expect(signal.aborted).toBe(false)
+  mine.assertHeld()
+  expect(await lab.waiters()).toEqual([ids[2]])
+
+  expect(await theirs.release()).toEqual({ released: true })
+  const lock = await waiting
+  expect(lock.fencingToken).toBeGreaterThan(theirs.fencingToken)
+  expect(await lock.release()).toEqual({ released: true })
+  expect(await mine.release()).toEqual({ released: true })
+})
+
+test.concurrent('ten thousand of them hold nobody up', async (context) => {
+  const lab = await openLab(context)
+  const { mine, theirs, waiting, ids, say } = await openForged(lab, 'our own connection')
+  const [session, held, id] = ids
+  const flood = Array.from({ length: 10_000 }, (_, i) => `g ${session}.${i.toString(36)}0 ${i} ${Date.now()} 5000`)
+  const publisher = await lab.redis.connect()
+  await Promise.all(flood.map((message) => publisher.command('PUBLISH', lab.keys.inbox(session), message)))
+  // Even true ones, again and again: each asks, and that changes nothing.
+  await Promise.all(Array.from({ length: 100 }, () => publisher.command('PUBLISH', lab.keys.inbox(session), `c ${id}`)))
+  await say([`c ${held}`])
+  mine.assertHeld()
+  expect(await lab.waiters()).toEqual([id])
+  await theirs.release()
+  await (await waiting).release()
+})
+
+test.concurrent('other channels, and other sessions, hear nothing that matters', async (context) => {
+  const lab = await openLab(context)
+  const { mine, theirs, waiting, ids, say } = await openForged(lab, 'our own connection')
+  const [, , id] = ids
+  for (const channel of [lab.keys.inboxPrefix, lab.keys.inbox('other'), lab.keys.stateKey(lab.name), `${lab.keys.prefix}inbox`, '*']) {
+    expect(await lab.redis.command('PUBLISH', channel, `g ${id} 1 ${Date.now()} 5000`)).toBe(0)
+  }
+  await say([])
+  expect(await lab.waiters()).toEqual([id])
+  await theirs.release()
+  await (await waiting).release()
+  await mine.release()
 })

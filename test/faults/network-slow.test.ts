@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { safetyMarginMs } from '../../src/lease/validity.js'
-import { abortedBefore, carries, endOf, failure, type Lab, useLabs, VIAS } from './lab.js'
+import { abortedBefore, endOf, failure, type Lab, useLabs, VIAS } from './lab.js'
 
 /** C6, S10: everything takes long. Slow is not wrong, and no lease is believed to last longer than it does. */
 
@@ -39,19 +39,19 @@ test.concurrent.for(VIAS)('%s, 500 ms each way from the first connection on: acq
   expect(await lock.release()).toEqual({ released: true })
 })
 
-test.concurrent('500 ms each way: a lease of three seconds is kept, and a waiter enters', async (context) => {
+test.concurrent('500 ms each way: a lease of six seconds is kept, and a waiter enters', async (context) => {
   const lab = await openLab(context)
-  const [locksmith, other] = [await lab.locksmith({ ttlMs: 3_000 }), await lab.locksmith({ direct: true })]
+  const [locksmith, other] = [await lab.locksmith({ ttlMs: 6_000 }), await lab.locksmith({ direct: true })]
   await lab.warmUp(locksmith)
   const first = await other.acquire(lab.name)
   const waiting = locksmith.acquire(lab.name)
   await lab.diary.seen('waiting')
   lab.proxy.delay(500)
-  const renewals = lab.proxy.onCommand(carries('R', lab.name), 'pass')
+  const renewals = lab.proxy.onCommand(lab.carries('R'), 'pass')
   await first.release()
   const lock = await waiting
   const { signal } = lock
-  await renewals.hit(4)
+  await renewals.hit(3)
   lock.assertHeld()
   expect(signal.aborted).toBe(false)
   expect(await lock.release()).toEqual({ released: true })
@@ -93,7 +93,6 @@ test.concurrent('a lease that is not much longer is lost before its end, not aft
   const lock = await locksmith.acquire(lab.name, { ttlMs, autoExtend: false })
   expect(lock.remainingMs).toBeLessThanOrEqual(ttlMs - 600 - safetyMarginMs(ttlMs))
   await abortedBefore(lock.signal, endOf(performance.now() + lock.remainingMs, ttlMs))
-  expect(await leftAtServer(lab)).toBeGreaterThan(0)
 })
 
 test.concurrent('a trickle of bytes: a dozen claims go round', async (context) => {
@@ -117,13 +116,13 @@ test.concurrent('a trickle of bytes: a dozen claims go round', async (context) =
 
 test.concurrent.for(VIAS)('%s, a server that takes 100 ms for everything: short leases are renewed early enough', async (via, context) => {
   const lab = await openLab(context)
-  const locksmith = await lab.locksmith({ via, ttlMs: 600 })
+  const locksmith = await lab.locksmith({ via, ttlMs: 1_800 })
   await lab.warmUp(locksmith)
   lab.proxy.delay({ toClientMs: 100 })
   const lock = await locksmith.acquire(lab.name)
   const { signal } = lock
-  const renewals = lab.proxy.onCommand(carries('R', lab.name), 'pass')
-  await renewals.hit(6)
+  const renewals = lab.proxy.onCommand(lab.carries('R'), 'pass')
+  await renewals.hit(4)
   expect(signal.aborted).toBe(false)
   expect(await lock.release()).toEqual({ released: true })
   expect(lab.diary.kinds).toEqual(['granted', 'released'])

@@ -83,7 +83,7 @@ test('killed, it costs the claim window, or its lease if that is shorter; awake 
     awokenTooLate('awoken, long', 30_000, crew.slice(6, 9)),
     awokenTooLate('awoken, short', 1_000, crew.slice(9)),
   ])
-})
+}, 60_000)
 
 test('awake too late, with nobody else there, it is granted the lock anew', async () => {
   const [holder, waiter] = (await spawnCrew(redis, 2)) as [LockWorker, LockWorker]

@@ -72,9 +72,9 @@ for (const refusal of REFUSALS) {
       await refusal.begin(lab)
       await refuses(lab, refusal)
       const patient = locksmith.acquire(lab.name, { waitMs: 15_000 })
-      const impatient = failure(locksmith.acquire(lab.name, { waitMs: 300 }))
+      const impatient = failure(locksmith.acquire(lab.name, { waitMs: 1_500 }))
       const once = failure(locksmith.tryAcquire(lab.name))
-      for (const error of [await within(1_000, impatient), await within(1_000, once)]) {
+      for (const error of [await within(5_000, impatient), await within(5_000, once)]) {
         expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', key: lab.name })
         expect(error.message).toContain(code)
       }
@@ -85,7 +85,7 @@ for (const refusal of REFUSALS) {
 
   test.concurrent(`${code} while a lock is held and waited for: it is held again, and released`, async (context) => {
     const lab = await openLab(context, { args })
-    const [locksmith, other] = [await lab.locksmith({ ttlMs: 4_000 }), await lab.locksmith({ direct: true })]
+    const [locksmith, other] = [await lab.locksmith({ ttlMs: 6_000 }), await lab.locksmith({ direct: true })]
     const lock = await locksmith.acquire(lab.name)
     const { signal } = lock
     const waiting = other.acquire(lab.name)
@@ -104,9 +104,9 @@ for (const refusal of REFUSALS) {
   })
 }
 
-/** So much data, and a server so slow to read it, that it answers for two seconds with nothing else than that. */
+/** So much data, and a server so slow to read it, that it answers for three seconds with nothing else than that. */
 const LOADS_SLOWLY = ['--key-load-delay', '10000', '--loading-process-events-interval-bytes', '1024']
-const FILLER = Array.from({ length: 200 }, (_, i) => [`filler ${i}`, 'x'.repeat(1_000)]).flat()
+const FILLER = Array.from({ length: 300 }, (_, i) => [`filler ${i}`, 'x'.repeat(1_000)]).flat()
 
 test.concurrent.for(VIAS)('LOADING, %s: told, or waited for; what was held is held again', async (via, context) => {
   const lab = await openLab(context, { args: ['--rdbcompression', 'no'] })
@@ -116,7 +116,7 @@ test.concurrent.for(VIAS)('LOADING, %s: told, or waited for; what was held is he
   const restarting = lab.server.restart({ keepData: true, args: LOADS_SLOWLY })
   await until(async () => /LOADING/.test(String(await lab.redis.command('DBSIZE').catch(String))))
   const patient = locksmith.acquire(lab.name, { waitMs: 15_000 })
-  const error = await within(1_000, failure(locksmith.acquire(lab.name, { waitMs: 500 })))
+  const error = await within(5_000, failure(locksmith.acquire(lab.name, { waitMs: 1_500 })))
   expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', key: lab.name })
   // ioredis does not count as connected until the server has loaded.
   if (via !== 'ioredis 6') expect(error.message).toContain('LOADING')
@@ -127,14 +127,14 @@ test.concurrent.for(VIAS)('LOADING, %s: told, or waited for; what was held is he
 })
 
 test.concurrent.for(VIAS)('too many clients, %s: told, or waited for', async (via, context) => {
-  const lab = await openLab(context)
+  const lab = await openLab(context, {})
   const locksmith = await lab.locksmith({ via, waits: false, direct: true })
   if (via !== 'our own connection') await lab.warmUp(locksmith)
   // The harness has a connection of its own.
   await set(lab, 'maxclients', 1)
   await lab.redis.killClients()
   const patient = locksmith.acquire(lab.name, { waitMs: 15_000 })
-  const error = await within(1_500, failure(locksmith.acquire(lab.name, { waitMs: 1_000 })))
+  const error = await within(5_000, failure(locksmith.acquire(lab.name, { waitMs: 1_000 })))
   expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', key: lab.name })
   // ioredis does not tell.
   if (via !== 'ioredis 6') expect(error.message).toContain('max number of clients')

@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest'
 import { KEEPS_DATA, type Lab, useLabs, VIAS } from './lab.js'
+import { HARMLESS, RESTART_WITHOUT } from './outages.js'
 
-/** S1, S2, C4, with a hundred claims of three processes' kind in the queue: all are granted, one after the other. */
+/** S1, S2, C4, with a hundred claims of three kinds of clients in the queue: all are granted, one after the other. */
 
 const openLab = useLabs()
+/** A hundred claims are some work for a busy machine. */
+const SLOW = { timeout: 60_000 }
 const CLAIMS = 100
 
 interface Queue {
@@ -36,7 +39,7 @@ async function queue(lab: Lab): Promise<Queue> {
       inside--
     }),
   )
-  await lab.diary.seen('waiting', CLAIMS)
+  await lab.diary.seen('waiting', CLAIMS, SLOW.timeout)
   const ids = await lab.waiters()
   expect(ids).toHaveLength(CLAIMS)
   return {
@@ -54,19 +57,9 @@ async function queue(lab: Lab): Promise<Queue> {
 }
 
 /** All four listen again: a release finds them. */
-const backAgain = (lab: Lab) => lab.inboxesAre(VIAS.length + 1)
+const backAgain = (lab: Lab) => lab.inboxesAre(VIAS.length + 1, SLOW.timeout)
 
-const HARMLESS: Record<string, (lab: Lab) => Promise<unknown>> = {
-  'a restart with its data': async ({ server }) => {
-    await server.kill()
-    await server.start()
-  },
-  'SCRIPT FLUSH': ({ redis }) => redis.command('SCRIPT', 'FLUSH'),
-  'CLIENT KILL of those that listen': ({ redis }) => redis.killClients(({ sub }) => sub > 0),
-  'CLIENT KILL of all': ({ redis }) => redis.killClients(),
-}
-
-test.concurrent.for(Object.entries(HARMLESS))('%s: the order is kept', async ([, happens], context) => {
+test.concurrent.for(HARMLESS)('$what: the order is kept', SLOW, async ({ happens }, context) => {
   const lab = await openLab(context, { args: KEEPS_DATA })
   const { ids, open, done, release } = await queue(lab)
   await happens(lab)
@@ -77,25 +70,29 @@ test.concurrent.for(Object.entries(HARMLESS))('%s: the order is kept', async ([,
   expect(await done()).toEqual(ids)
 })
 
-test.concurrent('a restart without its data: whoever comes back first enters, all others in the order that they had', async (context) => {
-  const lab = await openLab(context)
-  const { ids, open, done, release } = await queue(lab)
-  await lab.server.restart()
-  await lab.waitersAre(CLAIMS - 1)
-  const [first] = await lab.holders()
-  expect(await lab.waiters()).toEqual(ids.filter((id) => id !== first))
-  expect(await release()).toEqual({ released: false, reason: 'lost' })
-  open()
-  expect(await done()).toEqual([first, ...ids.filter((id) => id !== first)])
-})
+test.concurrent(
+  'a restart without its data: whoever comes back first enters, all others in the order that they had',
+  SLOW,
+  async (context) => {
+    const lab = await openLab(context, {})
+    const { ids, open, done, release } = await queue(lab)
+    await RESTART_WITHOUT.happens(lab)
+    await lab.waitersAre(CLAIMS - 1, SLOW.timeout)
+    const [first] = await lab.holders()
+    expect(await lab.waiters()).toEqual(ids.filter((id) => id !== first))
+    expect(await release()).toEqual({ released: false, reason: 'lost' })
+    open()
+    expect(await done()).toEqual([first, ...ids.filter((id) => id !== first)])
+  },
+)
 
-test.concurrent('connections that are closed again and again while the lock goes round: everybody gets it once', async (context) => {
-  const lab = await openLab(context)
+test.concurrent('CLIENT KILL of all again and again, while the lock goes round: everybody gets it once', SLOW, async (context) => {
+  const lab = await openLab(context, {})
   const { ids, open, done, release } = await queue(lab)
   open()
   expect(await release()).toEqual({ released: true })
   for (let granted = 10; granted < CLAIMS; granted += 15) {
-    await lab.diary.seen('granted', granted)
+    await lab.diary.seen('granted', granted, SLOW.timeout)
     await lab.redis.killClients()
   }
   expect((await done()).sort()).toEqual([...ids].sort())

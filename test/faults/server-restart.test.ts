@@ -1,40 +1,21 @@
 import { expect, test } from 'vitest'
-import { type Entry, failure, KEEPS_DATA, type Lab, useLabs, VIAS } from './lab.js'
+import { type Entry, failure, KEEPS_DATA, useLabs, VIAS } from './lab.js'
+import { HARMLESS, RESTART_WITHOUT } from './outages.js'
 
 /** S1, S2, C4: the server forgets everything, or its scripts, or closes connections, while a lock is free or held. */
 
 const openLab = useLabs()
-
-interface Disturbance {
-  readonly what: string
-  happens(lab: Lab): Promise<unknown>
-}
-
-const HARMLESS: readonly Disturbance[] = [
-  {
-    what: 'a restart with its data',
-    async happens({ server }) {
-      await server.kill()
-      await server.start()
-    },
-  },
-  { what: 'SCRIPT FLUSH', happens: ({ redis }) => redis.command('SCRIPT', 'FLUSH') },
-  { what: 'CLIENT KILL of those that listen', happens: ({ redis }) => redis.killClients(({ sub }) => sub > 0) },
-  { what: 'CLIENT KILL of all', happens: ({ redis }) => redis.killClients() },
-]
-
-const RESTART_WITHOUT: Disturbance = { what: 'a restart without its data', happens: ({ server }) => server.restart() }
 
 for (const { what, happens } of [...HARMLESS, RESTART_WITHOUT]) {
   test.concurrent.for(VIAS)(`${what}, %s, while the lock is free: nothing is seen of it, and tokens grow`, async (via, context) => {
     const lab = await openLab(context, { args: KEEPS_DATA })
     const locksmith = await lab.locksmith({ via })
     const tokens: number[] = []
-    for (let i = 0; i < 3; i++) {
-      const lock = await locksmith.acquire(lab.name, { waitMs: 10_000 })
+    for (const before of [async () => {}, happens]) {
+      await before(lab)
+      const lock = await locksmith.acquire(lab.name, { waitMs: 15_000 })
       tokens.push(lock.fencingToken)
       expect(await lock.release()).toEqual({ released: true })
-      await happens(lab)
     }
     expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b))
   })
@@ -43,7 +24,7 @@ for (const { what, happens } of [...HARMLESS, RESTART_WITHOUT]) {
 for (const { what, happens } of HARMLESS) {
   test.concurrent.for(VIAS)(`${what}, %s, while the lock is held: it stays so`, async (via, context) => {
     const lab = await openLab(context, { args: KEEPS_DATA })
-    const locksmith = await lab.locksmith({ via, ttlMs: 3_000 })
+    const locksmith = await lab.locksmith({ via, ttlMs: 8_000 })
     const lock = await locksmith.acquire(lab.name)
     const { signal } = lock
     const before = await lab.state()
@@ -57,8 +38,8 @@ for (const { what, happens } of HARMLESS) {
 }
 
 test.concurrent.for(VIAS)('a restart without its data, %s, while the lock is held: lost, by the next renewal', async (via, context) => {
-  const lab = await openLab(context)
-  const ttlMs = 3_000
+  const lab = await openLab(context, {})
+  const ttlMs = 6_000
   const locksmith = await lab.locksmith({ via, ttlMs })
   const lock = await locksmith.acquire(lab.name)
   const { signal } = lock

@@ -61,30 +61,35 @@ test.each([
   { kind: 'readers', recipe: reader },
   { kind: 'claims on a semaphore', recipe: { kind: 'semaphore', limit: 3 } as Recipe },
 ])('of $kind, a short lease beside long ones shortens neither, however it ends', async ({ recipe }) => {
-  const LONG_MS = 60_000
+  // Longer than what is left of a free name stays.
+  const LONG_MS = 2 * 3_600_000
   const [before, short, after, other] = (await spawnCrew(redis, 4)) as [LockWorker, LockWorker, LockWorker, LockWorker]
   const long = { ttlMs: LONG_MS, autoExtend: false }
   for (const end of ['released', 'expired', 'renewed', 'killed']) {
     const name = end
     await before.acquire({ name, recipe, handle: 'before', options: long })
-    await short.acquire({ name, recipe, handle: 'short', options: { ttlMs: 300, autoExtend: end === 'renewed' || end === 'killed' } })
+    const ttlMs = end === 'renewed' ? 1_500 : 300
+    await short.acquire({ name, recipe, handle: 'short', options: { ttlMs, autoExtend: end === 'renewed' } })
     await after.acquire({ name, recipe, handle: 'after', options: long })
     if (end === 'released') await short.release('short')
     if (end === 'killed') await short.process.kill()
     if (end === 'renewed') {
-      await observer.expiringWithin(name, short.process.pid, 220)
-      await observer.renewed(name, short.process.pid, 240)
+      await observer.expiringWithin(name, short.process.pid, 1_200)
+      await observer.renewed(name, short.process.pid, 1_250)
       await short.release('short')
     }
     await observer.heldByOnly(name, [before.process.pid, after.process.pid])
     expect(await other.tryAcquire({ name })).toBeNull()
     for (const worker of [before, after]) {
       const { expiresInMs } = await observer.leaseEnd(name, worker.process.pid)
-      expect(expiresInMs).toBeGreaterThan(LONG_MS / 2)
+      expect(expiresInMs).toBeGreaterThan(LONG_MS * 0.9)
     }
     // The keys outlive what is in them.
-    for (const { ttlMs } of await redis.leftovers()) expect(ttlMs).toBeGreaterThan(LONG_MS)
+    for (const { ttlMs } of await redis.leftovers(`__halocksmith:{${name}}`)) expect(ttlMs).toBeGreaterThan(LONG_MS * 0.9)
     expect(await before.look('before')).toMatchObject({ state: 'held', held: true })
+    // Nor does asking for less than is left.
+    await before.extend('before', 50)
+    expect((await observer.leaseEnd(name, before.process.pid)).expiresInMs).toBeGreaterThan(LONG_MS * 0.9)
     expect(await before.release('before')).toMatchObject({ released: true })
     expect(await other.tryAcquire({ name })).toBeNull()
     expect(await after.release('after')).toMatchObject({ released: true })

@@ -59,8 +59,9 @@ test('a claim on many permits is not overtaken by smaller ones that would fit', 
 
 test('processes that are killed inside keep their permits until their leases end, and not longer', async () => {
   const [first, second] = (await spawnCrew(redis, 2)) as [LockWorker, LockWorker]
-  const others = crewOf(4)
+  const [survivor, ...others] = crewOf(4) as [LockWorker, ...LockWorker[]]
   const witnessFile = tempFile('witness')
+  await survivor.acquire({ name: 'n', recipe: permits(1), handle: 'survivor' })
   const victims = [
     { worker: first, recipe: permits(2) },
     { worker: second, recipe: permits(1) },
@@ -75,8 +76,7 @@ test('processes that are killed inside keep their permits until their leases end
     { what: 'both are inside' },
   )
   const reports = cycle(others, (i) => ({ ...job, recipe: permits(1 + (i % 2)), claims: 2, cycles: 50, workMs: 1 }))
-  // One permit is left, and the first claim on two stops all others.
-  await until(async () => (await observer.look('n')).pending.length > 0, { what: 'others wait' })
+  await observer.queued('n', 2 * others.length)
   await Promise.all(victims.map(({ worker }) => worker.process.kill()))
   // Dead, they are inside until the server's word for it ends.
   const endedAtNs = new Map<string, bigint>()
@@ -84,6 +84,9 @@ test('processes that are killed inside keep their permits until their leases end
     const { holder } = held.find((record) => record.holder.startsWith(`${worker.process.pid}.`)) as HistoryRecord
     endedAtNs.set(holder, (await observer.leaseEnd('n', worker.process.pid)).notBeforeNs)
   }
+  // Three permits are there for the others as long as the survivor is inside, then all four.
+  await until(() => readHistory(witnessFile).length > 20, { what: 'the others come and go' })
+  expect(await survivor.release('survivor')).toMatchObject({ released: true })
   expectNoTrouble(await reports)
   expect(checkIntervals(readHistory(witnessFile), LIMIT, endedAtNs).violations).toEqual([])
   await expectAllPermits(others[0]!)

@@ -112,15 +112,15 @@ describe('the promise', () => {
 describe('seconds', () => {
   test.each([
     [undefined, 120],
-    [2, 2],
-    [0.5, 0.5],
+    [20, 20],
+    [7.5, 7.5],
     [100_000, 100_000],
   ])('timeout %d is a lease of %d s, which is not renewed', async (timeout, seconds) => {
     const lock = makeLock(timeout === undefined ? {} : { timeout })
     await lock('k')
     const { held } = await lock.locksmith.query({ name: 'k' })
     expect(held[0]?.expiresInMs).toBeLessThanOrEqual(seconds * 1_000)
-    expect(held[0]?.expiresInMs).toBeGreaterThan(seconds * 1_000 - 400)
+    expect(held[0]?.expiresInMs).toBeGreaterThan(seconds * 1_000 - 5_000)
   })
 
   test('a lock that is not let go ends with its lease', async () => {
@@ -158,8 +158,8 @@ describe('waiting', () => {
   })
 
   test.each([
-    [{ retries: 3, retryTimeout: 60 }, 180],
-    [{ retries: 1, retryTimeout: 100 }, 100],
+    [{ retries: 3, retryTimeout: 200 }, 600],
+    [{ retries: 1, retryTimeout: 500 }, 500],
     [{ retries: Number.POSITIVE_INFINITY, retryTimeout: 0 }, 0],
     [{ retries: 5, retryTimeout: 0 }, 0],
   ])('%j lasts %d ms', async (options, ms) => {
@@ -169,7 +169,7 @@ describe('waiting', () => {
     const startMs = performance.now()
     const { error } = await call(b, 'k')
     expect(performance.now() - startMs).toBeGreaterThanOrEqual(ms - 1)
-    expect(performance.now() - startMs).toBeLessThan(ms + 1_000)
+    expect(performance.now() - startMs).toBeLessThan(ms + 3_000)
     expect(error).toMatchObject({ message: 'maximum retries hit while aquiring lock for: k', code: 'LOCK_TIMEOUT' })
   })
 

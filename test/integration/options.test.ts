@@ -131,7 +131,7 @@ describe('other wrong arguments', () => {
 
 describe('an options object', () => {
   test('may be frozen, is used as often as one likes, and is not changed', async () => {
-    const options = Object.freeze({ ttlMs: 5_000, waitMs: 100, metadata: Object.freeze({ who: 'me' }) })
+    const options = Object.freeze({ ttlMs: 5_000, waitMs: 10_000, metadata: Object.freeze({ who: 'me' }) })
     const copy = structuredClone(options)
     const locksmith = makeLocksmith(Object.freeze({ prefix: 'p:', redis: Object.freeze({ name: 'app' }) }))
     for (const name of ['a', 'b']) {

@@ -26,7 +26,7 @@ describe('a process with nothing else to do ends by itself while it', () => {
     const ready = await worker.next('ready')
     const exit = await worker.next('exit')
     expect(await worker.exited).toEqual({ code: 0, signal: null })
-    expect(exit.atMs - ready.atMs).toBeLessThan(scenario.includes('not there') ? 4_000 : 1_500)
+    expect(exit.atMs - ready.atMs).toBeLessThan(scenario.includes('not there') ? 4_000 : 2_500)
     expect(worker.output).toBe('')
   })
 

@@ -130,7 +130,8 @@ describe('just as it is granted', () => {
       }
       const startMs = performance.now()
       await (await c.acquire('k', { waitMs: 5_000 })).release()
-      expect(performance.now() - startMs).toBeLessThan(1_000)
+      // Sooner than the regular check would have moved the queue on.
+      expect(performance.now() - startMs).toBeLessThan(1_500)
     }
     expect(outcomes.granted).toBeGreaterThan(0)
     expect(outcomes.aborted).toBeGreaterThan(0)

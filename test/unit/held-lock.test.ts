@@ -100,8 +100,10 @@ describe('release', () => {
     const lock = hold({ ttlMs: 1_000 })
     const releasing = lock.release()
     await store.take('release').fail(unreachable())
-    vi.spyOn(clock, 'now').mockReturnValue(clock.now() + 2_000)
-    await clock.advance(1_500)
+    await clock.advance(200)
+    const second = store.take('release')
+    await clock.advance(1_000)
+    await second.reply({ status: 'absent' })
     await expect(releasing).resolves.toEqual({ released: false, reason: 'lost' })
   })
 

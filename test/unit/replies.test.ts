@@ -109,6 +109,18 @@ describe('a failure', () => {
     expect(message).toContain('another type')
   })
 
+  test('of a server that takes no more connections may be gone when asked again', () => {
+    expect(serverFailure('ERR', 'ERR max number of clients reached').kind).toBe('unreachable')
+  })
+
+  test('for want of a right names the right', () => {
+    expect(serverFailure('NOPERM', 'NOPERM No permissions to access a key', 'p:{a}').message).toContain('grant the user ~p:*')
+    expect(serverFailure('NOPERM', 'NOPERM No permissions to access a key').message).toBe('NOPERM No permissions to access a key')
+    const { message } = serverFailure('ERR', "ERR The user executing the script can't run this command or subcommand", 'p:{a}')
+    expect(message).toMatch(/; grant the user .*\+hset.*\+zadd/)
+    expect(serverFailure('ERR', 'ERR something else', 'p:{a}').message).toBe('ERR something else')
+  })
+
   test('of one operation in a batch is told by its first word', () => {
     expect(failureIn([1, 2], 'k')).toBeUndefined()
     expect(failureIn([-1, 'WRONGTYPE Operation'], 'k')?.kind).toBe('conflict')

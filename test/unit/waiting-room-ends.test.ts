@@ -109,6 +109,28 @@ describe('when the connection is back', () => {
   })
 })
 
+describe('a hint', () => {
+  test('that comes while the request is under way is followed after that: the reply may be older', async () => {
+    void enter()
+    const request = store.take('acquire')
+    room.onChanged('session.1')
+    room.onChanged('session.1')
+    expect(store.open).toEqual([])
+    await request.reply(waiting())
+    await store.take('acquire').reply(waiting())
+    expect(store.open).toEqual([])
+  })
+
+  test('is not followed when that request was granted', async () => {
+    void enter()
+    const request = store.take('acquire')
+    room.onChanged('session.1')
+    await request.reply(granted())
+    expect(store.open).toEqual([])
+    expectEmpty()
+  })
+})
+
 describe('closing', () => {
   test('rejects who waits, and who comes', async () => {
     const waiter = expect(enter()).rejects.toMatchObject({ code: 'LOCK_CLOSED', key: 'a' })

@@ -191,6 +191,14 @@ describe('the end of the wait', () => {
     expectEmpty()
   })
 
+  test('does not come for a claim that was granted before', async () => {
+    const entry = await enqueue({ waitMs: 1_500 })
+    room.onGranted(entry.id, { fencingToken: 9, validUntilMs: clock.now() + 5_000 })
+    await turn()
+    expect(entry.outcome).toBe('resolved')
+    expectEmpty()
+  })
+
   test('when the server can not be reached says so, with the cause', async () => {
     const entry = enter({ waitMs: 150 })
     await store.take('acquire').fail(unreachable('connect ECONNREFUSED'))

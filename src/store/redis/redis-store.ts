@@ -23,7 +23,6 @@ import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
-import { batch } from './scripts.generated.js'
 
 export interface RedisStoreOptions {
   client: RedisClient

@@ -11,7 +11,7 @@ process.on('warning', ({ name, message, ...rest }) => warnings.push({ name, mess
 
 async function main() {
   const locksmith = halocksmith.createLocksmith({ url: process.env.REDIS_URL })
-  const kept = await locksmith.acquire('kept', { ttlMs: 300 })
+  const kept = await locksmith.acquire('kept', { ttlMs: 700 })
   await takeAndForget(locksmith)
   // Each is renewed at least once, and only then watched; the collector runs until nothing but the lease's end is left to wait for.
   const deadline = performance.now() + 8_000
@@ -33,8 +33,8 @@ async function main() {
  * @param {import('halocksmith').Locksmith} locksmith
  */
 async function takeAndForget(locksmith) {
-  for (let i = 0; i < 3; i++) await locksmith.acquire(`forgotten/${i}`, { ttlMs: 300 })
-  await locksmith.acquire(['forgotten/x', 'forgotten/y'], { ttlMs: 300 })
+  for (let i = 0; i < 3; i++) await locksmith.acquire(`forgotten/${i}`, { ttlMs: 700 })
+  await locksmith.acquire(['forgotten/x', 'forgotten/y'], { ttlMs: 700 })
 }
 
 void main()

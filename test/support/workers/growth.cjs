@@ -58,7 +58,8 @@ const alive = setInterval(() => {}, 1_000)
 
 async function main() {
   const { count, once } = scenarios[scenario] ?? { count: 0, once: async () => {} }
-  await holder.acquire('taken')
+  // Who drops a held lock is warned.
+  const taken = await holder.acquire('taken', { ttlMs: 300_000 })
   await rounds(once, UNCOUNTED)
   const listenersBefore = listeners()
   const before = await settledHeap()
@@ -82,6 +83,7 @@ async function main() {
   })
   process.on('message', async (/** @type {any} */ { type }) => {
     if (type !== 'close') return
+    await taken.release()
     await Promise.all([locksmith.close(), holder.close(), legacy.close()])
     process.disconnect()
   })
