@@ -350,6 +350,7 @@ s.ends = h.mode == 'x' and h.expires or math.min(s.ends, h.expires)
 s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
 redis.call('HSET', s.key, id .. KEPT, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
 keep(s, h.lease)
+if s.ticket then forewarn(s, h.lease) end
 return { 1 }
 end
 if held then
@@ -429,5 +430,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: 'f3f812ce76cfce0cd0d0a5080abbf20d3611808d',
+  sha1: '4fe76ff510ff5351cb0e5a9d9799a9c9ea3bfce4',
 }

@@ -32,6 +32,7 @@ local function release(key, fields)
     s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
     redis.call('HSET', s.key, id .. KEPT, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
     keep(s, h.lease)
+    if s.ticket then forewarn(s, h.lease) end
     return { 1 }
   end
   if held then
