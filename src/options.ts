@@ -10,12 +10,12 @@ import { safetyMarginMs } from './lease/validity.js'
 export type NodeAddress = string | number | { host?: string; port?: number; [option: string]: unknown }
 
 export const DEFAULT_PREFIX = '__halocksmith:'
-export const DEFAULT_TTL_MS = 30_000
+const DEFAULT_TTL_MS = 30_000
 
 /** No lease or wait may be longer: a year. A wait may be Infinity. */
 export const LONGEST_MS = 365 * 24 * 3_600_000
 /** A shorter lease leaves too little beside its safety margin. */
-export const SHORTEST_TTL_MS = 20
+const SHORTEST_TTL_MS = 20
 /** More permits than this can't be counted in a name. */
 const MOST_PERMITS = 2 ** 31 - 1
 const LONGEST_NAME_BYTES = 512
@@ -36,6 +36,8 @@ export interface AcquireOptions {
   maxHoldMs?: number | undefined
   /** A release lets others in no sooner than this after the grant, in ms (the release itself resolves at once). Default 0. */
   minHoldMs?: number | undefined
+  /** Confirmation of the grant by replicas: 0, the only value for a single server. */
+  minReplicas?: number | undefined
   /** Shown to people who look at who holds and who waits; at most 4,096 bytes as JSON. */
   metadata?: Record<string, string> | undefined
 }

@@ -11,7 +11,7 @@ export interface Shape {
 }
 
 export const EXCLUSIVE: Shape = Object.freeze({ mode: 'exclusive', permits: 1, limit: 0 })
-export const READER: Shape = Object.freeze({ mode: 'counted', permits: 1, limit: 0 })
+const READER: Shape = Object.freeze({ mode: 'counted', permits: 1, limit: 0 })
 
 /** Work done while a lock is held. */
 export type CriticalSection<T> = (lock: HeldLock) => T | Promise<T>

@@ -110,7 +110,7 @@ const FILLER = Array.from({ length: 300 }, (_, i) => [`filler ${i}`, 'x'.repeat(
 
 test.concurrent.for(VIAS)('LOADING, %s: told, or waited for; what was held is held again', async (via, context) => {
   const lab = await openLab(context, { args: ['--rdbcompression', 'no'] })
-  const locksmith = await lab.locksmith({ via, ttlMs: 8_000 })
+  const locksmith = await lab.locksmith({ via, ttlMs: 20_000 })
   const lock = await locksmith.acquire(`held ${lab.name}`)
   await lab.redis.command('MSET', ...FILLER)
   const restarting = lab.server.restart({ keepData: true, args: LOADS_SLOWLY })

@@ -117,6 +117,6 @@ export function ms(count: number): bigint {
 }
 
 /** Nanoseconds in milliseconds. */
-export function toMs(nanoseconds: bigint): number {
+function toMs(nanoseconds: bigint): number {
   return Number(nanoseconds) / 1_000_000
 }

@@ -10,7 +10,6 @@ import {
 } from 'halocksmith'
 import type {
   AcquireOptions,
-  DistributedLockManager,
   HalocksmithOptions,
   HeldLock,
   LockCallback,
@@ -66,16 +65,12 @@ export async function locksmithMembers(locksmith: Locksmith): Promise<void> {
   const mutex: Mutex = locksmith.mutex('a', { ttlMs: 1 })
   const semaphore: Semaphore = locksmith.semaphore('a', 3)
   const readWrite: ReadWriteLock = locksmith.readWriteLock('a')
-  const locks: DistributedLockManager = locksmith.locks
   const snapshot: { held: LockInfo[]; pending: LockInfo[] } = await locksmith.query({ name: 'a', prefix: 'b' })
   const removed: number = await locksmith.forceRelease('a')
   const restored: HeldLock = await locksmith.restore(held.serialize())
   await locksmith.close()
   await locksmith[Symbol.asyncDispose]()
   console.log(tried, used, mutex, semaphore, readWrite, snapshot, removed, restored)
-  const requested: number = await locks.request('a', async () => 1)
-  const described: number = await locks.request('a', { mode: 'shared', ifAvailable: true }, (lock) => lock?.name.length ?? 0)
-  console.log(requested, described, await locks.query())
 }
 
 export async function recipes(mutex: Mutex, semaphore: Semaphore, readWrite: ReadWriteLock): Promise<void> {
