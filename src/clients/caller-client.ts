@@ -18,8 +18,8 @@ interface Emitter {
   removeListener(event: string, listener: (...args: never[]) => void): unknown
 }
 
-/** How long the second connection may take to be opened. */
-const INBOX_ATTEMPT_MS = 2_000
+/** How long the second connection may take to be opened: with half a second each way, a library's handshake takes several. */
+const INBOX_ATTEMPT_MS = 5_000
 
 export abstract class CallerClient implements RedisClient {
   abstract readonly library: string

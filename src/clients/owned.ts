@@ -14,7 +14,7 @@ export interface OwnedClientOptions {
   /**
    * Options of node-redis' `createClient`; its default address is localhost:6379. These differ from there:
    *
-   * - `socket.connectTimeout`, default 2000 ms, also bounds the wait for the server's answer to the login
+   * - `socket.connectTimeout`, default 5000 ms, also bounds the wait for the server's answer to the login
    * - `socket.reconnectStrategy`: a number or function gives the milliseconds until the next attempt, as in node-redis, instead of our
    *   back-off; `false`, or an Error from the function, means that no further attempt is made before one is asked for, by
    *   `connect` or by a command
@@ -28,7 +28,7 @@ export interface OwnedClientOptions {
   readonly clock?: Clock
 }
 
-const CONNECT_TIMEOUT_MS = 2_000
+const CONNECT_TIMEOUT_MS = 5_000
 
 /** Makes a client that connects at its first use: at `connect`, `command` or `subscribe`. */
 export function createOwnedClient(options: OwnedClientOptions): RedisClient {

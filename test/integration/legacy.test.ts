@@ -254,9 +254,16 @@ describe('a callback', () => {
 
   test('is told of a wrong key, and a wrong callback is told at once', async () => {
     const lock = makeLock() as any
-    for (const key of [5, {}, 'x'.repeat(513), '\ud800'] as any[])
+    for (const key of ['x'.repeat(513), '\ud800', 'x'.repeat(600)])
       expect((await call(lock, key)).error).toMatchObject({ code: 'LOCK_OPTION' })
     for (const callback of [5, 'x', {}, null]) expect(() => lock('k', callback)).toThrow('callback must be a function')
+  })
+
+  test('may name its key by what is no text, which is joined to the prefix as in 2013', async () => {
+    const lock = makeLock() as any
+    const { release } = await call(lock, 5)
+    expect(await lock.locksmith.tryAcquire('5')).toBeNull()
+    await release()
   })
 
   test('is told that the lock function was closed', async () => {

@@ -115,8 +115,3 @@ export function useObserver(redis: TestRedis): Observer {
 export function ms(count: number): bigint {
   return BigInt(Math.round(count * 1_000_000))
 }
-
-/** Nanoseconds in milliseconds. */
-function toMs(nanoseconds: bigint): number {
-  return Number(nanoseconds) / 1_000_000
-}
