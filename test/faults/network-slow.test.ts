@@ -27,6 +27,8 @@ for (const delayMs of [300, 500]) {
     // Counted from the sending, it ends here before it ends there, by as much as the request was under way.
     const { remainingMs } = lock
     expect(remainingMs).toBeLessThanOrEqual((await leftAtServer(lab)) - delayMs + (performance.now() - askedAtMs - heldMs))
+    await lock.extend()
+    expect(lock.remainingMs).toBeLessThanOrEqual(ttlMs - safetyMarginMs(ttlMs) - 2 * delayMs)
     expect(await lock.release()).toEqual({ released: true })
   })
 }

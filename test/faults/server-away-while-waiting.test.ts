@@ -91,6 +91,28 @@ for (const outage of [KILLED, CUT, PAUSED, BLACK_HOLE]) {
   )
 }
 
+test.concurrent.for(VIAS)(
+  'a connection that is cut again and again, %s: each time that it is back the claim asks',
+  async (via, context) => {
+    const lab = await openLab(context)
+    const { lock, locksmith } = await open(lab, { via })
+    const waiting = locksmith.acquire(lab.name)
+    await lab.diary.seen('waiting')
+        const cutFourTimes = async () => {
+      for (let times = 1; times <= 4; times++) {
+        lab.proxy.cut()
+        await lab.proxy.onCommand(lab.carries('A'), 'pass', { times: 1 }).hit()
+        // It is answered before this is: a request that is lost would be made again in any case.
+        await lab.eventually(() => locksmith.query({ name: lab.name }))
+      }
+    }
+    // Without that it would ask every two seconds.
+    await within(6_000, cutFourTimes())
+    await lock.release()
+    await (await waiting).release()
+  },
+)
+
 test.concurrent.for(VIAS)('busy and reachable, %s: a timeout', async (via, context) => {
   const lab = await openLab(context)
   const { locksmith } = await open(lab, { via })

@@ -33,13 +33,38 @@ end
 redis.call('PEXPIRE', key, text(lease + KEEP_TOKEN))
 return { 1, token, lease }
 end
+local function hand_over(key, id, token)
+local queue, waiters = key .. ':queue', key .. ':waiters'
+local member = redis.call('ZRANGE', queue, 0, 0)[1]
+local heir = member and string.sub(member, 18)
+local waiter = heir and redis.call('HGET', waiters, heir)
+if not waiter then return nil end
+local ttl, seen, info = string.match(waiter, '^x %d+ %d+ (%d+) %-?%d+ %d+ (%d+) %d+ p (.*)$')
+if not ttl or now - tonumber(seen) > tonumber(ARGV[#KEYS + 3]) then return nil end
+local claim_window = tonumber(ARGV[#KEYS + 2])
+local window = math.min(claim_window, tonumber(ttl))
+if window < claim_window / 2 then return nil end
+token = text(math.max(token + 1, now_us))
+local channel = ARGV[#KEYS + 1] .. string.match(heir, '^[^.]+')
+local receivers = redis.pcall('PUBLISH', channel, 'g ' .. heir .. ' ' .. token .. ' ' .. text(now) .. ' ' .. text(window))
+if type(receivers) ~= 'number' or receivers == 0 then return nil end
+redis.call('HDEL', key, id)
+redis.call('ZREM', queue, member)
+redis.call('HDEL', waiters, heir)
+redis.call('HSET', key, 'token', token, 'ends', text(now + window), 'span', text(window), heir, 'x' .. info)
+redis.call('PEXPIRE', key, text(window + KEEP_TOKEN))
+return { 1 }
+end
 local function release_alone(key, operation)
 local id = string.match(operation, '^L (%S+) 0 [01]$')
 if not id then return nil end
-local state = redis.call('HMGET', key, id, 'used', 'ends', 'span', 'ticket')
+local state = redis.call('HMGET', key, id, 'used', 'ends', 'span', 'ticket', 'token')
 local record = state[1]
-if not record or not state[3] or state[5] or tonumber(state[3]) <= now or tonumber(state[4]) > KEEP_TOKEN then return nil end
-if string.sub(record, 1, 1) ~= 'x' and string.match(record, '^c(%d+)') ~= state[2] then return nil end
+if not record or not state[3] or tonumber(state[3]) <= now then return nil end
+local exclusive = string.sub(record, 1, 1) == 'x'
+if state[5] then return exclusive and hand_over(key, id, tonumber(state[6])) or nil end
+if tonumber(state[4]) > KEEP_TOKEN then return nil end
+if not exclusive and string.match(record, '^c(%d+)') ~= state[2] then return nil end
 redis.call('HDEL', key, id, 'mode', 'used', 'limit', 'ends', 'span')
 return { 1 }
 end
@@ -430,5 +455,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: '4fe76ff510ff5351cb0e5a9d9799a9c9ea3bfce4',
+  sha1: '1d8fa2b57af0c4875b3a85bf2a54db1ef55d0f73',
 }
