@@ -98,7 +98,7 @@ test.concurrent.for(VIAS)(
     const { lock, locksmith } = await open(lab, { via })
     const waiting = locksmith.acquire(lab.name)
     await lab.diary.seen('waiting')
-        const cutFourTimes = async () => {
+    const cutFourTimes = async () => {
       for (let times = 1; times <= 4; times++) {
         lab.proxy.cut()
         await lab.proxy.onCommand(lab.carries('A'), 'pass', { times: 1 }).hit()
