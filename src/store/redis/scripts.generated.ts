@@ -35,10 +35,10 @@ return { 1, token, lease }
 end
 local function hand_over(key, id, token)
 local queue, waiters = key .. ':queue', key .. ':waiters'
-local member = redis.call('ZRANGE', queue, 0, 0)[1]
+local member = redis.pcall('ZRANGE', queue, 0, 0)[1]
 local heir = member and string.sub(member, 18)
-local waiter = heir and redis.call('HGET', waiters, heir)
-if not waiter then return nil end
+local waiter = heir and redis.pcall('HGET', waiters, heir)
+if type(waiter) ~= 'string' then return nil end
 local ttl, seen, info = string.match(waiter, '^x %d+ %d+ (%d+) %-?%d+ %d+ (%d+) %d+ p (.*)$')
 if not ttl or now - tonumber(seen) > tonumber(ARGV[#KEYS + 3]) then return nil end
 local claim_window = tonumber(ARGV[#KEYS + 2])
@@ -455,5 +455,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: '1d8fa2b57af0c4875b3a85bf2a54db1ef55d0f73',
+  sha1: 'f09d497f98417af32dc7c9c5720cb62004d2225d',
 }

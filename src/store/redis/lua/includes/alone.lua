@@ -23,10 +23,11 @@ end
 -- Hands an exclusive lock on to the head of the queue, if that wants it exclusively too, shows life and hears of it: what pump does.
 local function hand_over(key, id, token)
   local queue, waiters = key .. ':queue', key .. ':waiters'
-  local member = redis.call('ZRANGE', queue, 0, 0)[1]
+  -- pcall: what is wrong with the queue must not keep the holder from letting go.
+  local member = redis.pcall('ZRANGE', queue, 0, 0)[1]
   local heir = member and string.sub(member, 18)
-  local waiter = heir and redis.call('HGET', waiters, heir)
-  if not waiter then return nil end
+  local waiter = heir and redis.pcall('HGET', waiters, heir)
+  if type(waiter) ~= 'string' then return nil end
   local ttl, seen, info = string.match(waiter, '^x %d+ %d+ (%d+) %-?%d+ %d+ (%d+) %d+ p (.*)$')
   if not ttl or now - tonumber(seen) > tonumber(ARGV[#KEYS + 3]) then return nil end
   local claim_window = tonumber(ARGV[#KEYS + 2])
