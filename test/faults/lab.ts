@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module'
 import { afterAll, beforeAll, inject, type TestContext, vi } from 'vitest'
-import { freePort, type RedisServer, type StartOptions, startRedis } from '../../scripts/redis-server.mjs'
+import { type RedisServer, type StartOptions, startRedis } from '../../scripts/redis-server.mjs'
 import { createLocksmith, type Locksmith } from '../../src/locksmith.js'
 import type { LocksmithOptions } from '../../src/setup.js'
 import { Keyspace } from '../../src/store/redis/keys.js'
@@ -65,8 +65,8 @@ export function useLabs(): OpenLab {
     const lab = new Lab(own)
     // Everything is closed, and the server must be clean, unless something is wrong already.
     context.onTestFinished(() => lab.close(context.task.result?.state !== 'fail'))
-    if (own === undefined) shared ??= startRedis({ redis })
-    await lab.open(await (own === undefined ? (shared as Promise<RedisServer>) : startRedis({ ...own, redis })))
+    if (own === undefined) shared ??= startServer({ redis })
+    await lab.open(await (own === undefined ? (shared as Promise<RedisServer>) : startServer({ ...own, redis })))
     return lab
   }
 }
@@ -113,8 +113,11 @@ export class Lab {
 
   async open(server: RedisServer): Promise<void> {
     this.redis.server = server
-    this.#proxy = new RedisProxy(server, await freePort())
-    await this.#proxy.accept()
+    this.#proxy = await onOwnPort(async (port) => {
+      const proxy = new RedisProxy(server, port)
+      await proxy.accept()
+      return proxy
+    })
   }
 
   /** A locksmith, closed at the end of the test. With a client of the caller's where `via` or `client` says so. */
@@ -227,6 +230,27 @@ export class Lab {
     }
   }
 }
+
+/**
+ * Ports that no other test file takes: while a proxy refuses, or a server is dead, nobody else may come to listen in its place. Below those
+ * that `freePort` gives, and apart by worker.
+ */
+const FIRST_PORT = 10_000
+const PORTS_EACH = 250
+const firstPort = FIRST_PORT + (Number(process.env.VITEST_POOL_ID ?? 0) % 8) * PORTS_EACH
+let ports = Math.floor(Math.random() * PORTS_EACH)
+
+async function onOwnPort<T>(use: (port: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await use(firstPort + (ports++ % PORTS_EACH))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === PORTS_EACH) throw error
+    }
+  }
+}
+
+const startServer = (options: StartOptions): Promise<RedisServer> => onOwnPort((port) => startRedis({ ...options, port }))
 
 /** What a free name may leave: its last token, and for half a minute ids that must not be granted any more. */
 function isTrace(left: Leftover): boolean {

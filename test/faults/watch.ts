@@ -49,7 +49,10 @@ export class Diary {
         clearTimeout(timer)
         resolve(entry)
       }
-      const giveUp = () => reject(new Error(`not within ${timeoutMs} ms: '${kind}' no. ${nth} of ${this.name}; there was: ${this.kinds}`))
+      const giveUp = () => {
+        const seen = this.entries.map((entry) => [entry.kind, (entry.message.error as Error | undefined)?.message])
+        reject(new Error(`not within ${timeoutMs} ms: '${kind}' no. ${nth} of ${this.name}; there was: ${JSON.stringify(seen)}`))
+      }
       const timer = setTimeout(giveUp, timeoutMs)
       this.waiting.add(look)
       look()

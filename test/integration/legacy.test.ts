@@ -261,7 +261,7 @@ describe('a callback', () => {
 
   test('may name its key by what is no text, which is joined to the prefix as in 2013', async () => {
     const lock = makeLock() as any
-    const { release } = await call(lock, 5)
+    const { release } = await call(lock, 5 as any)
     expect(await lock.locksmith.tryAcquire('5')).toBeNull()
     await release()
   })
