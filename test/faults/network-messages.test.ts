@@ -219,11 +219,11 @@ test.concurrent.for(VIAS)('%s: malformed and false messages are ignored', async 
   expect(await mine.release()).toEqual({ released: true })
 })
 
-test.concurrent('ten thousand of them hold nobody up', async (context) => {
+test.concurrent('thousands of them hold nobody up', async (context) => {
   const lab = await openLab(context)
   const { mine, theirs, waiting, ids, say } = await openForged(lab, 'our own connection')
   const [session, held, id] = ids
-  const flood = Array.from({ length: 10_000 }, (_, i) => `g ${session}.${i.toString(36)}0 ${i} ${Date.now()} 5000`)
+  const flood = Array.from({ length: 3_000 }, (_, i) => `g ${session}.${i.toString(36)}0 ${i} ${Date.now()} 5000`)
   const publisher = await lab.redis.connect()
   await Promise.all(flood.map((message) => publisher.command('PUBLISH', lab.keys.inbox(session), message)))
   // Even true ones, again and again: each asks, and that changes nothing.
