@@ -72,7 +72,7 @@ class StoreLocksmith implements Locksmith {
 
   constructor(private readonly setup: Setup) {
     const claimant = { label: setup.label, host: hostname(), pid: process.pid }
-    this.claims = new Claims(setup.store, systemClock, setup.defaults, claimant)
+    this.claims = new Claims(setup.store, systemClock, setup.defaults, claimant, setup.handOver)
   }
 
   acquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock> {
@@ -108,7 +108,7 @@ class StoreLocksmith implements Locksmith {
       ...(name !== undefined && { name: checkName(name) }),
       ...(prefix !== undefined && { prefix: checkName(prefix, 'prefix') }),
     }
-    const found = await this.answer(() => this.setup.store.query(checked), checked.name)
+    const found = await this.answer(() => this.claims.query(checked), checked.name)
     return { held: found.held.map(holderInfo), pending: found.pending.map(waiterInfo) }
   }
 

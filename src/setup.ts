@@ -3,13 +3,16 @@
 import { toRedisClient } from './clients/detect.js'
 import { createOwnedClient } from './clients/owned.js'
 import { LockOptionError } from './errors.js'
+import type { HandOverLimits } from './lease/tenure.js'
 import {
   ACQUIRE_DEFAULTS,
   checkObject,
   checkPrefix,
   checkTtlMs,
   checkWaitMs,
+  checkWhole,
   DEFAULT_PREFIX,
+  LONGEST_MS,
   type NodeAddress,
   type ResolvedAcquireOptions,
   refuseReplicas,
@@ -38,11 +41,29 @@ export interface LocksmithOptions {
   redis?: object | undefined
   /** Confirmation of grants by replicas: 0, the only value for a single server. */
   minReplicas?: number | undefined
+  /**
+   * How often a lock may go from one claim of this process to the next, without asking the server, while claims of other processes wait.
+   * Default 16; 0: never, also while nobody else waits.
+   */
+  handOverLimit?: number | undefined
+  /** For how long it may, while claims of other processes wait, in ms: the lock goes on to nobody in here after that. Default 50. */
+  handOverMs?: number | undefined
+  /** How many operations that are asked for in one turn of the event loop travel as one call at most. Default 128; 1: each by itself. */
+  batchLimit?: number | undefined
   /** A label for this program, shown to people who look at who holds and who waits; host and process id are added. */
   name?: string | undefined
 }
 
-const KNOWN = new Set(['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'])
+const KNOWN = new Set([
+  ...['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'],
+  ...['handOverLimit', 'handOverMs', 'batchLimit'],
+])
+/** Of these, 16 and 50 ms gave most of what there is to gain (docs/performance.md). */
+const HAND_OVER_LIMIT = 16
+const HAND_OVER_MS = 50
+const MOST_HAND_OVERS = 1_000_000
+/** The server does nothing else while it carries out a call: this many operations take it some milliseconds. */
+const LARGEST_BATCH = 1_024
 const SOURCES = ['url', 'nodes', 'client', 'store'] as const
 
 export interface Setup {
@@ -51,6 +72,7 @@ export interface Setup {
   readonly ownsStore: boolean
   readonly defaults: ResolvedAcquireOptions
   readonly label: string | undefined
+  readonly handOver: HandOverLimits
 }
 
 export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
@@ -59,7 +81,7 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
   refuseReplicas(options)
   const given = SOURCES.filter((source) => options[source] !== undefined)
   if (given.length > 1) throw new LockOptionError(given[1] as string, 'both', `can't be given together with ${given[0]}: choose one`)
-  const { ttlMs, waitMs, name } = options
+  const { ttlMs, waitMs, name, handOverLimit, handOverMs, batchLimit } = options
   if (name !== undefined && (typeof name !== 'string' || name.length > 256)) {
     throw new LockOptionError('name', name, 'must be a string of at most 256 characters')
   }
@@ -69,9 +91,15 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
     ...(waitMs !== undefined && { waitMs: checkWaitMs(waitMs) }),
   })
   const prefix = checkPrefix(options.prefix ?? DEFAULT_PREFIX)
+  const handOver = {
+    most: handOverLimit === undefined ? HAND_OVER_LIMIT : checkWhole('handOverLimit', handOverLimit, 0, MOST_HAND_OVERS),
+    forMs: handOverMs === undefined ? HAND_OVER_MS : checkWhole('handOverMs', handOverMs, 1, LONGEST_MS),
+  }
+  const common = { defaults, label: name, handOver }
   const { store } = options
-  if (store === undefined) return { store: new RedisStore({ client: clientFor(options), prefix }), ownsStore: true, defaults, label: name }
-  return { store: checkStore(store as LockStore, options), ownsStore: false, defaults, label: name }
+  if (store !== undefined) return { ...common, store: checkStore(store as LockStore, options), ownsStore: false }
+  const limit = batchLimit === undefined ? undefined : checkWhole('batchLimit', batchLimit, 1, LARGEST_BATCH)
+  return { ...common, store: new RedisStore({ client: clientFor(options), prefix, batchLimit: limit }), ownsStore: true }
 }
 
 function clientFor(options: LocksmithOptions) {
@@ -88,7 +116,8 @@ function target({ url, nodes, redis = {} }: LocksmithOptions): RedisTarget {
   return targetOfNode(nodes === undefined ? {} : singleNode(nodes), redis)
 }
 
-function checkStore(store: LockStore, { prefix, redis }: LocksmithOptions): LockStore {
+function checkStore(store: LockStore, { prefix, redis, batchLimit }: LocksmithOptions): LockStore {
+  if (batchLimit !== undefined) throw new LockOptionError('batchLimit', batchLimit, 'has no effect on a store that was made already')
   if (prefix !== undefined) throw new LockOptionError('prefix', prefix, 'has no effect on a store that was made already')
   if (redis !== undefined) throw new LockOptionError('redis', redis, 'has no effect on a store that was made already')
   checkObject('store', store)

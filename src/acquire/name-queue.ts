@@ -1,67 +1,64 @@
-/** The claims of this process that wait for one name, and the one timer that asks for them although nothing was heard. */
+/** The claims of this process that wait for one name, and what is known of the server's queue for it. */
 
-import type { Clock, Timer } from '../util/clock.js'
+import type { StoreFailure } from '../store/store.js'
+import type { Clock } from '../util/clock.js'
+import { WaitingLine } from '../util/waiting-line.js'
+import { CheckTimer } from './check-timer.js'
+import { isSame, type PendingClaim } from './pending-claim.js'
+import type { Seat } from './seat.js'
 
-/** Spread over processes, so that a lease's end does not bring all of them at once. */
-const LEASE_END_JITTER_MS = 20
-
-/** `Claim` is what waits; all that is done with it is to ask. */
-export class NameQueue<Claim> {
-  readonly claims = new Set<Claim>()
-  private checkAtMs = Number.POSITIVE_INFINITY
-  private leaseEndsAtMs = Number.POSITIVE_INFINITY
-  private timer: Timer | undefined
-  private timerAtMs = Number.POSITIVE_INFINITY
+export class NameQueue {
+  readonly line = new WaitingLine<PendingClaim>()
+  /** What the server is asked for, all of it again from time to time. */
+  readonly seats = new Set<Seat>()
+  readonly check: CheckTimer
+  /** The server has answered for one of these claims. */
+  answered = false
+  /** Why the last request failed; undefined after an answer. */
+  problem: StoreFailure | undefined
+  /** The server said that one of these must wait: asking for those behind it too would only fill its queue. */
+  full = false
+  /** Since when claims of other processes wait; Infinity: none do; undefined: not known. */
+  crowdedSinceMs: number | undefined
+  /** The limit that the first counted claim here named. */
+  private limit: number | undefined
 
   constructor(
+    readonly name: string,
     private readonly clock: Clock,
-    private readonly ask: (claim: Claim) => void,
-  ) {}
-
-  /** The holders' next lease ends then: asking once, for whichever claim, moves the queue on. */
-  expectLeaseEnd(atMs: number): void {
-    this.leaseEndsAtMs = atMs + 1 + Math.random() * LEASE_END_JITTER_MS
-    this.arm()
+    ask: (seat: Seat) => void,
+  ) {
+    this.check = new CheckTimer(clock, (whom) => {
+      for (const seat of this.seats) {
+        ask(seat)
+        if (whom === 'one') break
+      }
+    })
   }
 
-  /** All claims are asked for again after about this time, unless it is due sooner already; the early part of the range is random. */
-  checkWithin(delayMs: number): void {
-    this.checkAtMs = Math.min(this.checkAtMs, this.clock.now() + delayMs * (0.8 + 0.2 * Math.random()))
-    this.arm()
+  add(pending: PendingClaim): void {
+    this.line.add(pending)
+    if (pending.claim.mode === 'counted') this.limit ??= pending.claim.limit
   }
 
-  remove(claim: Claim): void {
-    this.claims.delete(claim)
-    if (this.claims.size === 0) this.stop()
+  /**
+   * How the server should be asked for a claim that has no seat yet: with a place in its queue, as a mere attempt, or not at all while those
+   * before it wait. First come, first served holds in here, so that only what could be granted beside the first is asked for.
+   */
+  due(pending: PendingClaim): 'place' | 'attempt' | undefined {
+    const { claim, before } = pending
+    if (this.line.first === pending) return 'place'
+    if (claim.mode !== 'counted') return undefined
+    // A conflict, most likely, and that is to be told at once.
+    if (claim.limit !== this.limit) return 'place'
+    if (this.full || before?.seat === undefined || !isSame(before.claim, claim)) return undefined
+    const hasRoom = claim.limit === 0 || (this.seats.size + 1) * claim.permits <= claim.limit
+    return hasRoom ? 'attempt' : undefined
   }
 
-  stop(): void {
-    this.timer?.cancel()
-    this.timer = undefined
-  }
-
-  private arm(): void {
-    const atMs = Math.min(this.checkAtMs, this.leaseEndsAtMs)
-    if (this.timer !== undefined && this.timerAtMs <= atMs) return
-    this.timer?.cancel()
-    this.timerAtMs = atMs
-    this.timer = this.clock.after(atMs - this.clock.now(), () => this.fire())
-  }
-
-  private fire(): void {
-    this.timer = undefined
-    const nowMs = this.clock.now()
-    if (nowMs >= this.checkAtMs) {
-      this.checkAtMs = Number.POSITIVE_INFINITY
-      this.leaseEndsAtMs = Number.POSITIVE_INFINITY
-      for (const claim of this.claims) this.ask(claim)
-    } else if (nowMs >= this.leaseEndsAtMs) {
-      this.leaseEndsAtMs = Number.POSITIVE_INFINITY
-      const [first] = this.claims
-      if (first !== undefined) this.ask(first)
-      this.arm()
-    } else {
-      this.arm()
-    }
+  /** News of who else waits. */
+  setCrowded(crowded: boolean): void {
+    if (!crowded) this.crowdedSinceMs = Number.POSITIVE_INFINITY
+    else this.crowdedSinceMs = Math.min(this.crowdedSinceMs ?? Number.POSITIVE_INFINITY, this.clock.now())
   }
 }

@@ -1,10 +1,11 @@
-/** One acquire that has not been decided yet. */
+/** One acquire of this process that has not been decided yet. */
 
-import type { ClaimRequest, Grant, StoreFailure } from '../store/store.js'
+import type { Tenure } from '../lease/tenure.js'
+import type { ClaimRequest } from '../store/store.js'
 import type { Timer } from '../util/clock.js'
+import type { LineEntry } from '../util/waiting-line.js'
 import type { NameQueue } from './name-queue.js'
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+import type { Seat } from './seat.js'
 
 /** What a claimant asks for; the rest of a {@link ClaimRequest} belongs to the waiting. */
 export type Claim = Omit<ClaimRequest, 'id' | 'ticket' | 'queue'>
@@ -16,33 +17,24 @@ export interface Patience {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A claim that was granted. */
+/** A claim that was granted: what it holds the lock under, and its own token. */
 export interface Granted {
-  readonly id: string
-  readonly grant: Grant
-  /** The grant was pushed: short until it is confirmed. */
-  readonly pushed: boolean
-  /** A request for this claim was never answered and may reach the server yet. */
-  readonly stray: boolean
+  /** The claim's own id, by which it can be followed. */
+  readonly claimId: string
+  readonly tenure: Tenure
+  readonly fencingToken: number
 }
 
-export class PendingClaim {
-  /** What the store is asked for; the same object each time. */
-  readonly request: Mutable<ClaimRequest>
-  /** A request is under way. */
-  asking = false
-  /** Something changed while it was: its answer may be older than that. */
-  askAgain = false
-  /** The server has said at least once that this claim waits. */
-  answered = false
-  /** A request of this claim was given to the store. */
-  wasSent = false
-  stray = false
+export class PendingClaim implements LineEntry<PendingClaim> {
+  before: PendingClaim | undefined
+  behind: PendingClaim | undefined
+  /** What was asked of the server for this claim; undefined while those before it in the line wait for the same. */
+  seat: Seat | undefined
+  /** The line in which it stands; undefined for a single attempt. */
+  queue: NameQueue | undefined
   settled = false
-  /** Why the last request failed; undefined after an answer. */
-  problem: StoreFailure | undefined
-  failures = 0
-  queue: NameQueue<PendingClaim> | undefined
+  /** It has been told that it waits. */
+  announced = false
   deadline: Timer | undefined
   stopListening: (() => void) | undefined
 
@@ -54,13 +46,14 @@ export class PendingClaim {
     /** Decides the claim: granted, or null for busy until the end of the wait. */
     readonly resolve: (granted: Granted | null) => void,
     readonly reject: (reason: unknown) => void,
-  ) {
-    const { name, mode, permits, limit, ttlMs, priority, info } = claim
-    this.request = { name, id, mode, permits, limit, ttlMs, priority, ticket: 0, queue: patience.waitMs !== 0, info }
-  }
+  ) {}
 
-  /** A single attempt leaves no waiter behind. */
-  get once(): boolean {
-    return this.patience.waitMs === 0
+  get priority(): number {
+    return this.claim.priority
   }
+}
+
+/** Whether a lock that was granted to one of them can go on to the other: for the server they ask for the same, and for as long. */
+export function isSame(a: Omit<Claim, 'name' | 'info' | 'priority'>, b: Claim): boolean {
+  return a.mode === b.mode && a.permits === b.permits && a.limit === b.limit && a.ttlMs === b.ttlMs
 }

@@ -38,15 +38,21 @@ export class Keeper {
     return this.byId.has(id)
   }
 
+  keeps(lease: Lease): boolean {
+    return this.byId.get(lease.id) === lease
+  }
+
   /** Begins to keep a lease. */
   keep(lease: Lease): void {
-    this.byId.set(lease.terms.id, lease)
+    this.byId.set(lease.id, lease)
     this.schedule(lease, this.firstDueMs(lease))
   }
 
   /** Stops keeping it; harmless when it was not kept. */
   drop(lease: Lease): void {
-    if (!this.byId.delete(lease.terms.id)) return
+    // Another may be held under the same id by now.
+    if (!this.keeps(lease)) return
+    this.byId.delete(lease.id)
     this.heap.remove(lease)
     if (this.byId.size === 0) {
       this.timer?.cancel()
@@ -73,12 +79,12 @@ export class Keeper {
   /** A renewal that somebody else asked for succeeded. */
   confirm(lease: Lease, validUntilMs: number, leaseMs: number): void {
     lease.confirm(validUntilMs, leaseMs)
-    if (lease.isActive && this.byId.has(lease.terms.id)) this.schedule(lease, this.nextDueMs(lease))
+    if (lease.isActive && this.keeps(lease)) this.schedule(lease, this.nextDueMs(lease))
   }
 
   private firstDueMs(lease: Lease): number {
     const { autoExtend, ttlMs } = lease.terms
-    if (lease.isProvisional) return this.clock.now() + Math.min(CONFIRM_AFTER_MS, ttlMs / 4)
+    if (lease.isProvisional) return Math.max(this.clock.now(), lease.provisionalSinceMs + Math.min(CONFIRM_AFTER_MS, ttlMs / 4))
     return autoExtend ? renewalDueMs(lease.deadlineMs, ttlMs) : lease.deadlineMs
   }
 
@@ -130,10 +136,15 @@ export class Keeper {
     lease.renewing = true
     lease.watchNow()
     try {
-      const reply = await this.store.renew(lease.terms.name, lease.terms.id, ttlMs)
-      if (reply.status === 'lost') lease.lose('the server no longer has it')
-      else this.confirm(lease, reply.validUntilMs, ttlMs)
-      if (lease.state === 'lost') this.drop(lease)
+      const { successor } = lease
+      const reply = await this.store.renew(lease.terms.name, lease.id, ttlMs, successor)
+      if (reply.status === 'lost') {
+        this.foundLost(this.byId.get(lease.id) ?? lease)
+      } else {
+        if (lease.successor === successor) lease.successor = undefined
+        this.confirm(lease, reply.validUntilMs, ttlMs)
+        if (lease.state === 'lost') this.drop(lease)
+      }
     } catch (error) {
       this.failed(lease, error instanceof Error ? error : new StoreFailure('unreachable', String(error)))
     } finally {
@@ -145,10 +156,16 @@ export class Keeper {
     }
   }
 
+  /** Whoever holds the lock under that id by now. */
+  private foundLost(lease: Lease): void {
+    lease.lose('the server no longer has it')
+    this.drop(lease)
+  }
+
   private failed(lease: Lease, error: Error): void {
     if (!lease.isActive) return
     lease.doubt(error)
     if (lease.state === 'lost') this.drop(lease)
-    else if (this.byId.has(lease.terms.id)) this.schedule(lease, this.clock.now() + retryDelayMs(lease.remainingMs))
+    else if (this.keeps(lease)) this.schedule(lease, this.clock.now() + retryDelayMs(lease.remainingMs))
   }
 }

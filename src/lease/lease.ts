@@ -1,10 +1,11 @@
-/** One granted claim: what we may believe of it at each moment. Time turns into loss here, and nowhere else. */
+/** One lock that is held: what we may believe of it at each moment. Time turns into loss here, and nowhere else. */
 
 import { LockLostError } from '../errors.js'
 import { isObserved, publish } from '../events.js'
-import type { Grant } from '../store/store.js'
+import type { Successor } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import type { HeapEntry } from '../util/deadline-heap.js'
+import type { Tenure } from './tenure.js'
 import { deadlineMs } from './validity.js'
 
 /** `unknown`: a renewal failed and the deadline has not come; the lock is still ours for `remainingMs`. */
@@ -13,7 +14,10 @@ export type LeaseState = 'held' | 'unknown' | 'lost' | 'released'
 /** What the claimant asked for, as far as keeping is concerned. */
 export interface LeaseTerms {
   readonly name: string
-  readonly id: string
+  /** By which the claim can be followed. The server knows the lock by the id of its tenure, which may be another claim's. */
+  readonly claimId: string
+  /** What people see of the claimant. */
+  readonly info: string
   readonly ttlMs: number
   readonly autoExtend: boolean
   /** No renewal makes the lease last longer than this after the grant; Infinity: no limit. */
@@ -21,6 +25,9 @@ export interface LeaseTerms {
   /** A release lets the name go no sooner than this after the grant. */
   readonly minHoldMs: number
 }
+
+/** A lock that was handed on with less than this part of its lease is renewed soon. */
+const NEARLY_WHOLE = 0.9
 
 export class Lease implements HeapEntry {
   dueMs = 0
@@ -37,8 +44,11 @@ export class Lease implements HeapEntry {
   private watch: ((handle: object) => void) | undefined
   /** The moment from which the lock is not certainly ours any more. */
   deadlineMs: number
-  readonly fencingToken: number
   readonly grantedAtMs: number
+  /** Whom the server is to show as the holder, where it does not know yet. */
+  successor: Successor | undefined
+  /** The lease may be shorter than was asked for, until a renewal succeeds. */
+  private readonly provisional: boolean
   private current: LeaseState = 'held'
   private confirmed = false
   private controller: AbortController | undefined
@@ -46,16 +56,22 @@ export class Lease implements HeapEntry {
 
   constructor(
     readonly terms: LeaseTerms,
-    grant: Grant,
-    /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
-    readonly pushed: boolean,
-    /** A request for this claim was never answered and may reach the server yet. */
-    readonly stray: boolean,
+    readonly tenure: Tenure,
+    readonly fencingToken: number,
     private readonly clock: Clock,
   ) {
-    this.fencingToken = grant.fencingToken
+    const { ttlMs, autoExtend, info } = terms
     this.grantedAtMs = clock.now()
-    this.deadlineMs = deadlineMs(grant.validUntilMs, terms.ttlMs)
+    this.deadlineMs = deadlineMs(tenure.validUntilMs, ttlMs)
+    const handedOn = fencingToken !== tenure.firstToken
+    const isWhole = tenure.validUntilMs - this.grantedAtMs >= ttlMs * NEARLY_WHOLE
+    this.provisional = tenure.isProvisional || (handedOn && !(autoExtend && isWhole))
+    if (handedOn || info !== tenure.info) this.successor = { fencingToken, info }
+  }
+
+  /** Under which the server knows it. */
+  get id(): string {
+    return this.tenure.id
   }
 
   get state(): LeaseState {
@@ -86,9 +102,14 @@ export class Lease implements HeapEntry {
     return this.current === 'held' || this.current === 'unknown'
   }
 
-  /** Pushed, and not confirmed yet: the server keeps it for a claim window only. */
+  /** Not confirmed yet: the server may keep it for a shorter time than was asked for, such as a claim window. */
   get isProvisional(): boolean {
-    return this.pushed && !this.confirmed
+    return this.provisional && !this.confirmed
+  }
+
+  /** From when on a lease that is provisional has been so. */
+  get provisionalSinceMs(): number {
+    return this.tenure.isProvisional ? this.tenure.startedAtMs : this.grantedAtMs
   }
 
   /** `watch` is called once, with the handle, at the first renewal. */
@@ -115,6 +136,7 @@ export class Lease implements HeapEntry {
 
   /** The server confirmed the lease. It never shortens one, so an answer that was overtaken changes nothing. */
   confirm(validUntilMs: number, leaseMs: number): void {
+    this.tenure.confirm(validUntilMs, leaseMs)
     if (!this.isActive) return
     this.deadlineMs = Math.max(this.deadlineMs, deadlineMs(validUntilMs, leaseMs))
     this.confirmed ||= leaseMs > 1
@@ -165,6 +187,6 @@ export class Lease implements HeapEntry {
   }
 
   private message() {
-    return { name: this.terms.name, id: this.terms.id, fencingToken: this.fencingToken }
+    return { name: this.terms.name, id: this.terms.claimId, fencingToken: this.fencingToken }
   }
 }

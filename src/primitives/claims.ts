@@ -1,14 +1,15 @@
 /** Where claims are made and held: ties the waiting room (how one waits) to the keeper (how one keeps) for one locksmith. */
 
 import { randomBytes } from 'node:crypto'
-import type { Patience } from '../acquire/pending-claim.js'
+import type { Patience, PendingClaim } from '../acquire/pending-claim.js'
 import { WaitingRoom } from '../acquire/waiting-room.js'
 import { LockClosedError, LockLostError, LockOptionError, LockTimeoutError, LockUnavailableError } from '../errors.js'
 import { isObserved, publish } from '../events.js'
 import { Keeper } from '../lease/keeper.js'
 import { Lease, type LeaseTerms } from '../lease/lease.js'
+import { type HandOverLimits, Tenure } from '../lease/tenure.js'
 import { type AcquireOptions, checkName, checkNames, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
-import type { Grant, LockStore, SessionListener } from '../store/store.js'
+import type { HolderRecord, LockStore, SessionListener, StoreFilter, WaiterRecord } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'
 import { type HeldLock, type Holding, SingleHeldLock } from './held-lock.js'
@@ -37,11 +38,13 @@ export class Claims implements ClaimRunner {
     private readonly clock: Clock,
     private readonly defaults: ResolvedAcquireOptions,
     private readonly claimant: Claimant,
+    limits: HandOverLimits,
   ) {
     this.plainInfo = claimantInfo(claimant)
     this.keeper = new Keeper(store, clock)
-    this.room = new WaitingRoom(store, this.session, clock, () => this.whenListening())
-    this.holding = { store, clock, keeper: this.keeper, releasing: new Set() }
+    this.room = new WaitingRoom(store, this.session, clock, limits, () => this.whenListening())
+    const handOver = (name: string, tenure: Tenure) => this.room.handOver(name, tenure)
+    this.holding = { store, clock, keeper: this.keeper, handOver, releasing: new Set() }
   }
 
   async acquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
@@ -75,7 +78,7 @@ export class Claims implements ClaimRunner {
   async restore(text: string): Promise<HeldLock> {
     const parts = parseSerialized(text)
     // All of them or none is held: a part that nobody could release must not be renewed.
-    const found: [LeaseTerms, Grant][] = []
+    const found: [LeaseTerms, Tenure][] = []
     for (const { name, id, ttlMs, autoExtend, fencingToken } of parts) {
       if (this.closed) throw new LockClosedError('the locksmith was closed', { key: name })
       const reply = await this.store.renew(name, id, ttlMs).catch((error) => {
@@ -86,19 +89,38 @@ export class Claims implements ClaimRunner {
       })
       if (reply.status === 'lost')
         throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
-      const terms = { name, id, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
-      found.push([terms, { fencingToken, validUntilMs: reply.validUntilMs }])
+      const { plainInfo: info, clock } = this
+      const asked = { id, mode: 'exclusive', permits: 1, limit: 0, ttlMs } as const
+      const terms = { name, claimId: id, info, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+      found.push([terms, new Tenure(asked, { fencingToken, validUntilMs: reply.validUntilMs }, false, false, info, clock.now())])
     }
     if (this.closed) throw new LockClosedError('the locksmith was closed')
-    const locks = found.map(([terms, grant]) => this.hold(terms, grant, false, false))
+    const locks = found.map(([terms, tenure]) => this.hold(terms, tenure, tenure.firstToken))
     return locks.length === 1 ? (locks[0] as HeldLock) : new MultiHeldLock(locks)
+  }
+
+  /** Who holds and who waits: what the server has, and what it has not been told because it is a matter between claims of this process. */
+  async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
+    const { held, pending } = await this.store.query(filter)
+    const here = new Map(Array.from(this.keeper.leases, (lease) => [lease.id, lease]))
+    const nowMs = this.clock.now()
+    return {
+      held: held.map((record) => {
+        const lease = here.get(record.id)
+        if (lease === undefined || lease.fencingToken === record.fencingToken) return record
+        return { ...record, fencingToken: lease.fencingToken, info: lease.terms.info, ageMs: Math.floor(nowMs - lease.grantedAtMs) }
+      }),
+      pending: withUnseated(pending, this.room.unseated(), filter, nowMs),
+    }
   }
 
   /** Rejects who waits, releases what is held, and resolves when that is done or the server does not answer. */
   async close(): Promise<void> {
     this.closed = true
+    // First of all: nothing is handed on to a claim that is about to be rejected.
+    const emptied = this.room.close()
     const held = Array.from(this.keeper.leases, (lease) => new SingleHeldLock(lease, this.holding).release())
-    const done = Promise.allSettled([this.room.close(), ...held])
+    const done = Promise.allSettled([emptied, ...held])
       // Also what is being released by its holder, or because it was granted at this moment.
       .then(() => Promise.allSettled(Array.from(this.holding.releasing, (lock) => lock.release())))
     let timer: { cancel(): void } | undefined
@@ -124,11 +146,11 @@ export class Claims implements ClaimRunner {
     const leaseMs = Math.min(ttlMs, maxHoldMs)
     const granted = await this.room.enter({ name, mode, permits, limit, ttlMs: leaseMs, priority, info }, patience)
     if (granted === null) return null
-    const { id, grant, pushed, stray } = granted
+    const { claimId, tenure, fencingToken } = granted
     if (isObserved('halocksmith:granted')) {
-      publish('halocksmith:granted', { name, id, fencingToken: grant.fencingToken, waitedMs: this.clock.now() - startedAtMs })
+      publish('halocksmith:granted', { name, id: claimId, fencingToken, waitedMs: this.clock.now() - startedAtMs })
     }
-    const lock = this.hold({ name, id, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs }, grant, pushed, stray)
+    const lock = this.hold({ name, claimId, info, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs }, tenure, fencingToken)
     if (!this.closed) return lock
     // Granted while the locksmith was being closed.
     await lock.release()
@@ -163,8 +185,8 @@ export class Claims implements ClaimRunner {
     return locks.length === 1 ? (locks[0] as HeldLock) : new MultiHeldLock(locks)
   }
 
-  private hold(terms: LeaseTerms, grant: Grant, pushed: boolean, stray: boolean): SingleHeldLock {
-    const lease = new Lease(terms, grant, pushed, stray, this.clock)
+  private hold(terms: LeaseTerms, tenure: Tenure, fencingToken: number): SingleHeldLock {
+    const lease = new Lease(terms, tenure, fencingToken, this.clock)
     this.keeper.keep(lease)
     const lock = new SingleHeldLock(lease, this.holding)
     dropWhenForgotten(lock, lease, this.keeper)
@@ -197,6 +219,7 @@ export class Claims implements ClaimRunner {
         this.room.onChanged(id)
         this.keeper.verify(id)
       },
+      othersWait: (id) => this.room.onOthersWait(id),
       restored: () => {
         this.room.onRestored()
         this.keeper.recheck()
@@ -208,6 +231,27 @@ export class Claims implements ClaimRunner {
       },
     }
   }
+}
+
+/** Claims that the server does not know of come behind those that it does, name by name. */
+function withUnseated(
+  known: readonly WaiterRecord[],
+  unseated: readonly PendingClaim[],
+  { name, prefix = '' }: StoreFilter,
+  nowMs: number,
+): WaiterRecord[] {
+  const asked = unseated.filter(({ claim }) => (name === undefined ? claim.name.startsWith(prefix) : claim.name === name))
+  if (asked.length === 0) return [...known]
+  const positions = new Map<string, number>()
+  for (const record of known) positions.set(record.name, Math.max(positions.get(record.name) ?? 0, record.position))
+  const more = asked.map(({ id, claim, startedAtMs }) => {
+    const position = (positions.get(claim.name) ?? 0) + 1
+    positions.set(claim.name, position)
+    const { mode, permits, priority, info } = claim
+    const limit = mode === 'exclusive' ? 1 : claim.limit
+    return { name: claim.name, id, mode, permits, limit, info, priority, position, ageMs: Math.floor(nowMs - startedAtMs) }
+  })
+  return [...known, ...more]
 }
 
 /** Releases, and says what was wrong with that; never throws. */

@@ -11,7 +11,7 @@ interface Kept {
 let warned = false
 
 const registry = new FinalizationRegistry<Kept>(({ lease, keeper }) => {
-  if (!keeper.has(lease.terms.id)) return
+  if (!keeper.keeps(lease)) return
   keeper.drop(lease)
   if (warned) return
   warned = true

@@ -5,8 +5,9 @@ import { isObserved, publish } from '../events.js'
 import type { Keeper } from '../lease/keeper.js'
 import type { Lease, LeaseState } from '../lease/lease.js'
 import { letGo } from '../lease/let-go.js'
+import type { Tenure } from '../lease/tenure.js'
 import { checkTtlMs } from '../options.js'
-import { type LockStore, StoreFailure } from '../store/store.js'
+import { type LockStore, type ReleaseOptions, StoreFailure } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { serializeLock } from './serialized.js'
 
@@ -56,6 +57,8 @@ export interface Holding {
   readonly store: LockStore
   readonly clock: Clock
   readonly keeper: Keeper
+  /** Hands the lock on to the next claim of this process; false: it is the server's to grant. */
+  handOver(name: string, tenure: Tenure): boolean
   /** Those whose release is under way: closing waits for them. */
   readonly releasing: Set<SingleHeldLock>
 }
@@ -102,9 +105,9 @@ export class SingleHeldLock implements HeldLock {
   async extend(ttlMs: number = this.lease.terms.ttlMs): Promise<void> {
     checkTtlMs(ttlMs)
     this.assertHeld()
-    const { name, id } = this.lease.terms
+    const { name } = this.lease.terms
     try {
-      const reply = await this.holding.store.renew(name, id, ttlMs)
+      const reply = await this.holding.store.renew(name, this.lease.id, ttlMs)
       if (reply.status === 'lost') this.lease.lose('the server no longer has it')
       else this.holding.keeper.confirm(this.lease, reply.validUntilMs, ttlMs)
     } catch (error) {
@@ -120,33 +123,51 @@ export class SingleHeldLock implements HeldLock {
     const { state } = this.lease
     if (state === 'released') return Promise.resolve({ released: false, reason: 'already released' })
     if (state === 'lost') return this.releaseLost()
+    if (state === 'held' && this.keepMs === 0 && this.holding.handOver(this.lease.terms.name, this.lease.tenure)) {
+      this.leave()
+      return Promise.resolve(this.outcome(true, 'released'))
+    }
     this.releasing = this.releaseHeld()
     return this.releasing
   }
 
   serialize(): string {
     this.assertHeld()
-    return serializeLock(this.lease.terms, this.fencingToken)
+    // From now on, whoever has the text can speak for the id: it ends with this lock.
+    this.lease.tenure.seal()
+    return serializeLock(this.lease.terms, this.lease.id, this.fencingToken)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release()
   }
 
+  /** How much longer nobody else may have the name. */
+  private get keepMs(): number {
+    const { minHoldMs } = this.lease.terms
+    return minHoldMs === 0 ? 0 : Math.max(0, Math.ceil(this.lease.grantedAtMs + minHoldMs - this.holding.clock.now()))
+  }
+
+  /** From now on time changes nothing, and nothing is renewed. */
+  private leave(): void {
+    this.holding.keeper.drop(this.lease)
+    this.lease.markReleased()
+  }
+
   private async releaseHeld(): Promise<ReleaseOutcome> {
-    const { lease } = this
-    const { store, clock, keeper } = this.holding
-    const { name, id, minHoldMs } = lease.terms
-    keeper.drop(lease)
-    lease.markReleased()
+    const { lease, keepMs } = this
+    const { store, clock } = this.holding
+    const { terms, tenure } = lease
+    const { name } = terms
+    const { id } = tenure
+    this.leave()
     this.holding.releasing.add(this)
     const nowMs = clock.now()
-    const keepMs = Math.max(0, Math.ceil(lease.grantedAtMs + minHoldMs - nowMs))
-    const options = keepMs > 0 ? { keepMs } : undefined
+    const options = releaseOptions(keepMs, tenure)
     const releasing = letGo(store, clock, name, id, Math.min(lease.deadlineMs, nowMs + RELEASE_PATIENCE_MS), options)
     // A request of this claim that was never answered may come later: it must find the door closed. Behind the release: a withdrawal
     // that finds a holder releases it, and leaves no mark.
-    if (lease.stray) inBackground(letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }))
+    if (tenure.stray) inBackground(letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }))
     try {
       const { status, uncertain } = await releasing
       if (status === 'unanswered') inBackground(letGo(store, clock, name, id, lease.deadlineMs, options))
@@ -165,7 +186,7 @@ export class SingleHeldLock implements HeldLock {
 
   private outcome(released: boolean, status: string): ReleaseOutcome {
     const { lease } = this
-    const { name, id } = lease.terms
+    const { name, claimId: id } = lease.terms
     if (isObserved('halocksmith:released')) publish('halocksmith:released', { name, id, fencingToken: lease.fencingToken, released })
     if (released) return { released }
     lease.foundLost(status === 'absent' ? 'the server no longer had it at its release' : 'the server did not answer at its release')
@@ -175,7 +196,8 @@ export class SingleHeldLock implements HeldLock {
   /** The lease may still stand on the server for its safety margin: others need not wait for that, and the caller not for us. */
   private releaseLost(): Promise<ReleaseOutcome> {
     const { store, clock, keeper } = this.holding
-    const { name, id } = this.lease.terms
+    const { name } = this.lease.terms
+    const { id } = this.lease
     keeper.drop(this.lease)
     if (!this.lostReleased) {
       this.lostReleased = true
@@ -188,6 +210,11 @@ export class SingleHeldLock implements HeldLock {
     const { name } = this
     return new LockLostError(`the lock ${JSON.stringify(name)} was released`, { key: name })
   }
+}
+
+function releaseOptions(keepMs: number, { wasHandedOn, lastToken }: Tenure): ReleaseOptions | undefined {
+  if (keepMs === 0 && !wasHandedOn) return undefined
+  return { ...(keepMs > 0 && { keepMs }), ...(wasHandedOn && { fencingToken: lastToken }) }
 }
 
 /** Nobody waits for it, and what becomes of it changes nothing: the lease ends by itself. */

@@ -4,15 +4,16 @@ import { HIDDEN, LockOptionError } from '../errors.js'
 import type { LeaseTerms } from '../lease/lease.js'
 import { checkName, checkTtlMs } from '../options.js'
 
-export interface SerializedLock extends Pick<LeaseTerms, 'name' | 'id' | 'ttlMs' | 'autoExtend'> {
+export interface SerializedLock extends Pick<LeaseTerms, 'name' | 'ttlMs' | 'autoExtend'> {
+  readonly id: string
   readonly fencingToken: number
 }
 
 /** Changed when what is written is not understood by older versions. */
 const VERSION = 1
 
-export function serializeLock(terms: LeaseTerms, fencingToken: number): string {
-  const { name, id, ttlMs, autoExtend } = terms
+export function serializeLock(terms: LeaseTerms, id: string, fencingToken: number): string {
+  const { name, ttlMs, autoExtend } = terms
   return JSON.stringify({ version: VERSION, locks: [{ name, id, ttlMs, autoExtend, fencingToken }] })
 }
 

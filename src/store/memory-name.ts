@@ -6,7 +6,18 @@
  * ({@link MemoryName.settle}), does its work, and lets the queue move on ({@link MemoryName.pump}).
  */
 
-import type { ClaimReply, ClaimRequest, Grant, HolderRecord, ReleaseOptions, ReleaseReply, RenewReply, WaiterRecord } from './store.js'
+import {
+  type ClaimReply,
+  type ClaimRequest,
+  type Grant,
+  type HolderRecord,
+  type ReleaseOptions,
+  type ReleaseReply,
+  type RenewReply,
+  SPARE_TOKENS,
+  type Successor,
+  type WaiterRecord,
+} from './store.js'
 
 /** The last token outlives the name's use by this long. */
 const KEEP_TOKEN_MS = 3_600_000
@@ -25,11 +36,14 @@ export interface Surroundings {
   tellGranted(id: string, grant: Grant): void
   /** Tells the id's session, a little later, that something happened to its lock. */
   tellChanged(id: string): void
+  /** Tells the id's session, a little later, that its waiter is not the only one any more. */
+  tellOthersWait(id: string): void
+  sessionOf(id: string): string
 }
 
 interface Holder {
-  readonly claim: ClaimRequest
-  readonly fencingToken: number
+  claim: ClaimRequest
+  fencingToken: number
   readonly sinceMs: number
   endsMs: number
 }
@@ -64,7 +78,7 @@ export class MemoryName {
     const held = this.holders.get(id)
     if (this.withdrawn.has(id)) return { status: 'withdrawn' }
     // The same request again: its reply was lost, or its wake-up was.
-    if (held) return { status: 'granted', fencingToken: held.fencingToken, validUntilMs: extend(held, nowMs + claim.ttlMs) }
+    if (held) return { status: 'granted', ...this.grantOf(held, nowMs), validUntilMs: extend(held, nowMs + claim.ttlMs) }
     const limit = this.limit()
     if (claim.mode === 'counted' && limit !== undefined && limit !== claim.limit) return { status: 'conflict', limit }
 
@@ -72,23 +86,29 @@ export class MemoryName {
     const { ticket } = this.enqueue(claim, nowMs)
     const grant = this.pump(nowMs, id)
     if (grant) return { status: 'granted', ...grant }
-    if (claim.queue) return { status: 'waiting', ticket, nextEndMs: this.nextEndMs(nowMs) }
+    if (claim.queue) return { status: 'waiting', ticket, nextEndMs: this.nextEndMs(nowMs), waiters: this.queue.length }
     this.leaveQueue(id)
     // While it stood in the queue, a single attempt may have been in the way of others.
     this.pump(nowMs)
     return { status: 'busy' }
   }
 
-  renew(id: string, ttlMs: number, nowMs: number): RenewReply {
+  renew(id: string, ttlMs: number, nowMs: number, successor?: Successor): RenewReply {
     this.settle(nowMs)
     const held = this.holders.get(id)
     if (!held) return { status: 'lost' }
+    if (successor) {
+      held.fencingToken = successor.fencingToken
+      held.claim = { ...held.claim, info: successor.info }
+      this.noteToken(successor.fencingToken)
+    }
     return { status: 'held', validUntilMs: extend(held, nowMs + ttlMs) }
   }
 
-  release(id: string, { keepMs = 0, withdraw = false }: ReleaseOptions, nowMs: number): ReleaseReply {
+  release(id: string, { keepMs = 0, withdraw = false, fencingToken = 0 }: ReleaseOptions, nowMs: number): ReleaseReply {
     this.settle(nowMs)
     const held = this.holders.get(id)
+    if (held) this.noteToken(fencingToken)
     if (held && keepMs > 0) {
       // From here on it belongs to nobody: under another id, it can't be renewed or released any more.
       this.holders.delete(id)
@@ -162,10 +182,20 @@ export class MemoryName {
 
   private grant(claim: ClaimRequest, leaseMs: number, nowMs: number): Grant {
     const fencingToken = Math.max(this.lastToken + 1, this.around.microseconds(nowMs))
-    const endsMs = nowMs + leaseMs
-    this.lastToken = fencingToken
-    this.holders.set(claim.id, { claim, fencingToken, sinceMs: nowMs, endsMs })
-    return { fencingToken, validUntilMs: endsMs }
+    const holder = { claim, fencingToken, sinceMs: nowMs, endsMs: nowMs + leaseMs }
+    this.noteToken(claim.mode === 'counted' ? fencingToken + SPARE_TOKENS : fencingToken)
+    this.holders.set(claim.id, holder)
+    return this.grantOf(holder, nowMs)
+  }
+
+  private grantOf({ fencingToken, endsMs }: Holder, nowMs: number): Grant {
+    // Many grants in one microsecond bring the tokens ahead of the time.
+    const canHandOn = fencingToken <= this.around.microseconds(nowMs)
+    return { fencingToken, validUntilMs: endsMs, othersWait: this.queue.length > 0, canHandOn }
+  }
+
+  private noteToken(fencingToken: number): void {
+    this.lastToken = Math.max(this.lastToken, fencingToken)
   }
 
   private letGo(id: string, atMs: number): void {
@@ -209,8 +239,12 @@ export class MemoryName {
     const ticket = claim.ticket > 0 ? claim.ticket : Math.max(this.lastTicket + 1, this.around.microseconds(nowMs))
     this.lastTicket = Math.max(this.lastTicket, ticket)
     const waiter = { claim, ticket, sinceMs: nowMs, seenMs: nowMs }
+    const [alone, second] = this.queue
     const place = this.queue.findIndex((other) => goesBefore(waiter, other))
     this.queue.splice(place === -1 ? this.queue.length : place, 0, waiter)
+    if (alone && !second && this.around.sessionOf(alone.claim.id) !== this.around.sessionOf(claim.id)) {
+      this.around.tellOthersWait(alone.claim.id)
+    }
     return waiter
   }
 

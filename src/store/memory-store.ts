@@ -17,6 +17,7 @@ import {
   type SessionListener,
   StoreFailure,
   type StoreFilter,
+  type Successor,
   type WaiterRecord,
 } from './store.js'
 
@@ -66,9 +67,11 @@ export class MemoryStore implements LockStore {
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs,
       microseconds: (nowMs) => startUs + Math.floor((nowMs - startMs) * 1_000),
+      sessionOf,
       isListening: (id) => this.listeners.has(sessionOf(id)),
       tellGranted: (id, grant) => this.tell(id, (listener) => listener.granted(id, grant)),
       tellChanged: (id) => this.tell(id, (listener) => listener.changed(id)),
+      tellOthersWait: (id) => this.tell(id, (listener) => listener.othersWait(id)),
     }
   }
 
@@ -96,9 +99,9 @@ export class MemoryStore implements LockStore {
     return state.acquire(request, nowMs)
   }
 
-  async renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
+  async renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
     const nowMs = this.begin()
-    return this.names.get(name)?.renew(id, ttlMs, nowMs) ?? { status: 'lost' }
+    return this.names.get(name)?.renew(id, ttlMs, nowMs, holder) ?? { status: 'lost' }
   }
 
   async release(name: string, id: string, options: ReleaseOptions = {}): Promise<ReleaseReply> {

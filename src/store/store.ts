@@ -35,12 +35,26 @@ export interface Grant {
   readonly fencingToken: number
   /** The moment until which the lease certainly stands. */
   readonly validUntilMs: number
+  /** Whether others waited behind it; undefined: not known. Only a hint: it may be out of date when it is read. */
+  readonly othersWait?: boolean | undefined
+  /**
+   * Whether larger tokens are the holder's own under this grant, for others of its process that it hands the lock on to without asking. A
+   * counted grant then has {@link SPARE_TOKENS}; an exclusive one has one for each microsecond since the grant, by a clock that may
+   * run fast by a hundredth. The last that was used is told at the release, and whoever is granted the name next gets a larger one.
+   */
+  readonly canHandOn?: boolean | undefined
 }
+
+/** So many tokens behind that of a counted grant are given to nobody else. */
+export const SPARE_TOKENS = 15
 
 export type ClaimReply =
   | ({ readonly status: 'granted' } & Grant)
-  /** In the queue. `nextEndMs` is when the next lease of a present holder ends: asking again then moves the queue on. */
-  | { readonly status: 'waiting'; readonly ticket: number; readonly nextEndMs: number }
+  /**
+   * In the queue. `nextEndMs` is when the next lease of a present holder ends: asking again then moves the queue on. `waiters`: how many
+   * stand in the queue, this one included; undefined: not known.
+   */
+  | { readonly status: 'waiting'; readonly ticket: number; readonly nextEndMs: number; readonly waiters?: number | undefined }
   /** `queue` was false and the permits are not there. */
   | { readonly status: 'busy' }
   /** The name is in use with another limit. Nothing was changed. */
@@ -62,6 +76,14 @@ export interface ReleaseOptions {
    * reply is not known.
    */
   readonly withdraw?: boolean
+  /** The last token that was used under the grant, where the lock was handed on inside the process: see {@link Grant.canHandOn}. */
+  readonly fencingToken?: number
+}
+
+/** Who holds a lock now, where it was handed on inside the process that it had been granted to. */
+export interface Successor {
+  readonly fencingToken: number
+  readonly info: string
 }
 
 /** What a store tells a session without being asked. */
@@ -70,6 +92,8 @@ export interface SessionListener {
   granted(id: string, grant: Grant): void
   /** A hint that the claim's state should be asked for again: it may have been freed by force, or its grant came too late to use. */
   changed(id: string): void
+  /** A hint to a claim that was alone in the queue: one of another session stands behind or before it now. */
+  othersWait(id: string): void
   /** Messages may have been missed, or the server is back: ask again for every claim, renew what is uncertain. */
   restored(): void
   /** The server can't be reached at the moment. */
@@ -123,8 +147,8 @@ export interface LockStore {
    */
   listen(session: string, listener: SessionListener): Promise<() => Promise<void>>
   acquire(request: ClaimRequest): Promise<ClaimReply>
-  /** Makes the lease last `ttlMs` from now; never shortens it. */
-  renew(name: string, id: string, ttlMs: number): Promise<RenewReply>
+  /** Makes the lease last `ttlMs` from now; never shortens it. `holder`: whom the server is to show from now on. */
+  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply>
   /** Frees the permits and grants them to the next in the queue. The same call twice does no harm. */
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply>
   query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }>

@@ -70,6 +70,7 @@ export function bound(listener: SessionListener): SessionListener {
   return {
     granted: (id, grant) => listener.granted(id, grant),
     changed: (id) => listener.changed(id),
+    othersWait: (id) => listener.othersWait(id),
     restored: () => listener.restored(),
     disconnected: (error) => listener.disconnected(error),
     warning: (code, message) => listener.warning(code, message),

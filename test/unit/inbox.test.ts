@@ -32,6 +32,7 @@ function makeListener() {
   return {
     granted: vi.fn<SessionListener['granted']>(),
     changed: vi.fn<SessionListener['changed']>(),
+    othersWait: vi.fn<SessionListener['othersWait']>(),
     restored: vi.fn<SessionListener['restored']>(),
     disconnected: vi.fn<SessionListener['disconnected']>(),
     warning: vi.fn<SessionListener['warning']>(),

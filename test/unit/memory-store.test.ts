@@ -24,7 +24,7 @@ function request(id: string, overrides: Partial<ClaimRequest> = {}): ClaimReques
 
 function listener(granted: (id: string) => void): SessionListener {
   const nothing = () => {}
-  return { granted, changed: nothing, restored: nothing, disconnected: nothing, warning: nothing }
+  return { granted, changed: nothing, othersWait: nothing, restored: nothing, disconnected: nothing, warning: nothing }
 }
 
 async function tokenOf(store: MemoryStore, claim: ClaimRequest): Promise<number> {

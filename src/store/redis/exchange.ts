@@ -15,7 +15,7 @@ import { batch } from './scripts.generated.js'
 export const REQUEST_TIMEOUT_MS = 2_000
 
 /** More operations than this do not travel in one call, so that no call keeps the server from others for long. */
-const BATCH_LIMIT = 128
+const DEFAULT_BATCH_LIMIT = 128
 
 /** Before the first answer the limit is longer: loading the client library and connecting are in it. */
 const FIRST_REQUEST_TIMEOUT_MS = 5_000
@@ -64,6 +64,7 @@ export class Exchange {
     private readonly clock: Clock,
     /** What every call carries behind its operations: inbox prefix, claim window, waiter life. */
     private readonly settings: readonly string[],
+    private readonly batchLimit = DEFAULT_BATCH_LIMIT,
   ) {
     this.unwatch = client.watch({
       up: () => this.onUp(),
@@ -171,11 +172,10 @@ export class Exchange {
       this.connect()
       return
     }
-    while (this.pending.length > 0) {
-      const operations = this.pending.length <= BATCH_LIMIT ? this.pending : this.pending.slice(0, BATCH_LIMIT)
-      this.pending = this.pending.length <= BATCH_LIMIT ? [] : this.pending.slice(BATCH_LIMIT)
-      this.dispatch(operations)
-    }
+    const all = this.pending
+    this.pending = []
+    if (all.length <= this.batchLimit) return this.dispatch(all)
+    for (let from = 0; from < all.length; from += this.batchLimit) this.dispatch(all.slice(from, from + this.batchLimit))
   }
 
   private dispatch(operations: readonly Operation[]): void {

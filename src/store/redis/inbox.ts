@@ -6,10 +6,10 @@ import type { Clock } from '../../util/clock.js'
 import type { SessionListener } from '../store.js'
 import type { Exchange } from './exchange.js'
 import type { Keyspace } from './keys.js'
-import { SERVER_ROUNDING_MS } from './replies.js'
+import { isOfItsTime, SERVER_ROUNDING_MS } from './replies.js'
 
-/** A granted claim: `g <id> <fencing token> <server's ms> <lease ms>`; a changed one: `c <id>`. */
-const MESSAGE = /^(?:g (\S{1,128}) (\d{1,16}) (\d{1,16}) (\d{1,16})|c (\S{1,128}))$/
+/** A granted claim: `g <id> <fencing token> <server's ms> <lease ms> <others wait>`; a changed one: `c <id>`; one not alone any more: `o <id>`. */
+const MESSAGE = /^(?:g (\S{1,128}) (\d{1,16}) (\d{1,16}) (\d{1,16}) ([01])|([co]) (\S{1,128}))$/
 
 /** How the scripts wake a session: by PUBLISH, by SPUBLISH, or not at all. */
 export type Wake = 'p' | 's' | '-'
@@ -109,23 +109,35 @@ export class Inbox {
       this.ignored += 1
       return
     }
-    const [, grantedId, token, serverMs, leaseMs, changedId] = found
-    const id = grantedId ?? (changedId as string)
+    const [, grantedId, token, serverMs, leaseMs, followed, hint, hintedId] = found
+    const id = grantedId ?? (hintedId as string)
     if (sessionOf(id) !== session) {
       this.ignored += 1
-    } else if (grantedId === undefined) {
+    } else if (grantedId !== undefined) {
+      this.heardGrant(entry.listener, id, Number(token), Number(serverMs), Number(leaseMs), followed === '1')
+    } else if (hint === 'c') {
       entry.listener.changed(id)
     } else {
-      this.heardGrant(entry.listener, id, Number(token), Number(serverMs), Number(leaseMs))
+      entry.listener.othersWait(id)
     }
   }
 
   /** A grant counts from the server's time in it, bounded by our last exchange: a message that was long under way is too old to use. */
-  private heardGrant(listener: SessionListener, id: string, fencingToken: number, serverMs: number, leaseMs: number): void {
+  private heardGrant(
+    listener: SessionListener,
+    id: string,
+    fencingToken: number,
+    serverMs: number,
+    leaseMs: number,
+    othersWait: boolean,
+  ): void {
     const nowMs = this.clock.now()
     // A server clock that stepped since our last exchange may make the first bound late; the second holds whatever clocks do.
     const validUntilMs = Math.min(this.exchange.notLaterThan(serverMs) + leaseMs - SERVER_ROUNDING_MS, nowMs + leaseMs)
-    if (validUntilMs > nowMs && Number.isSafeInteger(fencingToken)) listener.granted(id, { fencingToken, validUntilMs })
-    else listener.changed(id)
+    if (validUntilMs > nowMs && Number.isSafeInteger(fencingToken)) {
+      listener.granted(id, { fencingToken, validUntilMs, othersWait, canHandOn: isOfItsTime(fencingToken, serverMs) })
+    } else {
+      listener.changed(id)
+    }
   }
 }

@@ -17,6 +17,7 @@ import {
   type SessionListener,
   StoreFailure,
   type StoreFilter,
+  type Successor,
   type WaiterRecord,
 } from '../store.js'
 import { Exchange } from './exchange.js'
@@ -35,6 +36,8 @@ export interface RedisStoreOptions {
   checkEveryMs?: number
   /** Default 10,000: a waiter without a sign of life for so long is dropped. */
   waiterLifeMs?: number
+  /** How many operations travel in one call at most. Default 128. */
+  batchLimit?: number | undefined
 }
 
 /** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
@@ -59,7 +62,12 @@ export class RedisStore implements LockStore {
     this.claimWindowMs = options.claimWindowMs ?? 5_000
     this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
     const waiterLifeMs = options.waiterLifeMs ?? 10_000
-    this.exchange = new Exchange(this.client, this.clock, [this.keys.inboxPrefix, String(this.claimWindowMs), String(waiterLifeMs)])
+    this.exchange = new Exchange(
+      this.client,
+      this.clock,
+      [this.keys.inboxPrefix, String(this.claimWindowMs), String(waiterLifeMs)],
+      options.batchLimit,
+    )
     this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
@@ -88,12 +96,13 @@ export class RedisStore implements LockStore {
     return this.send(key, text, replies.claimReply)
   }
 
-  renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
-    return this.send(this.keys.stateKey(name), `R ${id} ${ttlMs}`, (answer) => replies.renewReply(answer, ttlMs))
+  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+    const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
+    return this.send(this.keys.stateKey(name), text, (answer) => replies.renewReply(answer, ttlMs))
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
-    const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0}`
+    const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0} ${options?.fencingToken ?? 0}`
     return this.send(this.keys.stateKey(name), text, replies.releaseReply)
   }
 

@@ -46,12 +46,18 @@ export function failureIn(fields: readonly unknown[], key: string): StoreFailure
 export const SERVER_ROUNDING_MS = 1
 
 export function claimReply(answer: Answer): ClaimReply {
-  const [outcome, second, third] = answer.fields
+  const [outcome, second, third, fourth] = answer.fields
   switch (integer(outcome)) {
-    case 1:
-      return { status: 'granted', fencingToken: integer(second), validUntilMs: answer.sentAtMs + integer(third) - SERVER_ROUNDING_MS }
-    case 0:
-      return { status: 'waiting', ticket: integer(second), nextEndMs: answer.receivedAtMs + integer(third) }
+    case 1: {
+      const fencingToken = integer(second)
+      const validUntilMs = answer.sentAtMs + integer(third) - SERVER_ROUNDING_MS
+      const canHandOn = isOfItsTime(fencingToken, answer.serverNowMs)
+      return { status: 'granted', fencingToken, validUntilMs, othersWait: integer(fourth) === 1, canHandOn }
+    }
+    case 0: {
+      const nextEndMs = answer.receivedAtMs + integer(third)
+      return { status: 'waiting', ticket: integer(second), nextEndMs, waiters: integer(fourth) }
+    }
     case 2:
       return { status: 'busy' }
     case 3:
@@ -61,6 +67,11 @@ export function claimReply(answer: Answer): ClaimReply {
     default:
       throw unexpected(answer.fields)
   }
+}
+
+/** False when the server's clock stepped back behind its last token: then tokens don't follow the time for a while. */
+export function isOfItsTime(fencingToken: number, serverNowMs: number): boolean {
+  return fencingToken < (serverNowMs + SERVER_ROUNDING_MS) * 1_000
 }
 
 export function renewReply(answer: Answer, ttlMs: number): RenewReply {

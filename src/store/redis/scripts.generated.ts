@@ -10,6 +10,7 @@ export interface LuaScript {
 export const batch: LuaScript = {
   name: 'batch',
   source: `local KEEP_TOKEN = 3600000
+local SPARE_TOKENS = 15
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
@@ -21,21 +22,23 @@ local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%
 if not id then return nil end
 local state = redis.call('HMGET', key, 'token', 'ends', 'ticket', id)
 if state[2] or state[3] or state[4] then return nil end
-local token = text(state[1] and math.max(tonumber(state[1]) + 1, now_us) or now_us)
+local token = state[1] and math.max(tonumber(state[1]) + 1, now_us) or now_us
 local lease = tonumber(ttl)
 local ends = text(now + lease)
 if mode == 'x' then
-redis.call('HSET', key, 'token', token, 'mode', 'x', 'used', '1', 'ends', ends, 'span', ttl, id, 'x' .. info)
+redis.call('HSET', key, 'token', text(token), 'mode', 'x', 'used', '1', 'ends', ends, 'span', ttl, id, 'x' .. info)
 else
-local record = 'c' .. permits .. ' ' .. ends .. ' ' .. ttl .. ' ' .. token .. ' ' .. info
-redis.call('HSET', key, 'token', token, 'mode', 'c', 'used', permits, 'ends', ends, 'span', ttl, id, record, 'limit', limit)
+local record = 'c' .. permits .. ' ' .. ends .. ' ' .. ttl .. ' ' .. text(token) .. ' ' .. info
+local last = text(token + SPARE_TOKENS)
+redis.call('HSET', key, 'token', last, 'mode', 'c', 'used', permits, 'ends', ends, 'span', ttl, id, record, 'limit', limit)
 end
 redis.call('PEXPIRE', key, text(lease + KEEP_TOKEN))
-return { 1, token, lease }
+return { 1, text(token), lease, 0 }
 end
 local function hand_over(key, id, token)
 local queue, waiters = key .. ':queue', key .. ':waiters'
-local member = redis.pcall('ZRANGE', queue, 0, 0)[1]
+local members = redis.pcall('ZRANGE', queue, 0, 1)
+local member = members[1]
 local heir = member and string.sub(member, 18)
 local waiter = heir and redis.pcall('HGET', waiters, heir)
 if type(waiter) ~= 'string' then return nil end
@@ -46,7 +49,8 @@ local window = math.min(claim_window, tonumber(ttl))
 if window < claim_window / 2 then return nil end
 token = text(math.max(token + 1, now_us))
 local channel = ARGV[#KEYS + 1] .. string.match(heir, '^[^.]+')
-local receivers = redis.pcall('PUBLISH', channel, 'g ' .. heir .. ' ' .. token .. ' ' .. text(now) .. ' ' .. text(window))
+local message = 'g ' .. heir .. ' ' .. token .. ' ' .. text(now) .. ' ' .. text(window) .. (members[2] and ' 1' or ' 0')
+local receivers = redis.pcall('PUBLISH', channel, message)
 if type(receivers) ~= 'number' or receivers == 0 then return nil end
 redis.call('HDEL', key, id)
 redis.call('ZREM', queue, member)
@@ -56,16 +60,18 @@ redis.call('PEXPIRE', key, text(window + KEEP_TOKEN))
 return { 1 }
 end
 local function release_alone(key, operation)
-local id = string.match(operation, '^L (%S+) 0 [01]$')
+local id, used = string.match(operation, '^L (%S+) 0 [01] (%d+)$')
 if not id then return nil end
 local state = redis.call('HMGET', key, id, 'used', 'ends', 'span', 'ticket', 'token')
 local record = state[1]
 if not record or not state[3] or tonumber(state[3]) <= now then return nil end
 local exclusive = string.sub(record, 1, 1) == 'x'
-if state[5] then return exclusive and hand_over(key, id, tonumber(state[6])) or nil end
+local token = math.max(tonumber(state[6]), tonumber(used))
+if state[5] then return exclusive and hand_over(key, id, token) or nil end
 if tonumber(state[4]) > KEEP_TOKEN then return nil end
 if not exclusive and string.match(record, '^c(%d+)') ~= state[2] then return nil end
 redis.call('HDEL', key, id, 'mode', 'used', 'limit', 'ends', 'span')
+if used ~= '0' then redis.call('HSET', key, 'token', text(token)) end
 return { 1 }
 end
 local function all_operations()
@@ -142,7 +148,8 @@ local first = s.used == 0
 local holder = {
 mode = claim.mode, permits = claim.permits, expires = now + lease, lease = lease, token = next_token(s), info = claim.info,
 }
-s.token, s.mode, s.used = holder.token, claim.mode, s.used + claim.permits
+s.token = claim.mode == 'c' and holder.token + SPARE_TOKENS or holder.token
+s.mode, s.used = claim.mode, s.used + claim.permits
 s.ends = first and holder.expires or math.min(s.ends, holder.expires)
 s.span = first and lease or math.max(s.span, lease)
 local fields = { 'token', text(s.token), 'mode', s.mode, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span), id, holder_text(holder) }
@@ -154,6 +161,11 @@ redis.call('HSET', s.key, unpack(fields))
 s.dirty = false
 keep(s, lease)
 return holder.token
+end
+local function note_token(s, token)
+if token <= s.token then return end
+s.token = token
+redis.call('HSET', s.key, 'token', text(token))
 end
 local function extend(s, id, h, lease)
 if now + lease > h.expires then
@@ -208,11 +220,27 @@ local FOREWARN_BOUND = 10
 local function member_of(ticket, id)
 return string.format('%016.0f %s', ticket, id)
 end
+local function tell(id, wake, message)
+if wake == '-' then return 1 end
+local channel = INBOX .. string.match(id, '^[^.]+')
+local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
+if type(receivers) ~= 'number' or wake == 'c' then return 1 end
+return receivers
+end
+local function end_solitude(s, id)
+for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
+local other = string.sub(member, 18)
+if string.match(other, '^[^.]+') ~= string.match(id, '^[^.]+') then
+local record = redis.call('HGET', s.waiters, other)
+if record then tell(other, parse_waiter(record).wake, 'o ' .. other) end
+end
+end
+end
 local function enqueue(s, id, claim)
 local record = redis.call('HGET', s.waiters, id)
 local w = record and parse_waiter(record) or claim
 local first = not s.ticket
-w.seen, w.wake, w.ttl = now, claim.wake, claim.ttl
+w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
 if not record then
 w.since = now
 w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
@@ -230,18 +258,13 @@ if first or record then
 redis.call('PEXPIRE', s.queue, text(KEEP_QUEUE))
 redis.call('PEXPIRE', s.waiters, text(KEEP_QUEUE))
 end
-return w.ticket
+local waiters = first and 1 or redis.call('ZCARD', s.queue)
+if waiters == 2 and not record then end_solitude(s, id) end
+return w.ticket, waiters
 end
 local function dequeue(s, id, member)
 redis.call('ZREM', s.queue, member)
 redis.call('HDEL', s.waiters, id)
-end
-local function tell(id, wake, message)
-if wake == '-' then return 1 end
-local channel = INBOX .. string.match(id, '^[^.]+')
-local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
-if type(receivers) ~= 'number' or wake == 'c' then return 1 end
-return receivers
 end
 local function is_heard(id, wake)
 if wake ~= 'p' and wake ~= 's' then return true end
@@ -258,10 +281,11 @@ if w and w.ttl / 2 >= lease and tell(id, w.wake, 'c ' .. id) > 0 then return end
 end
 end
 local function pump(s, own, lease)
-local own_token, shortest
+local own_token, own_followed, shortest
 for _ = 1, PUMP_BOUND do
 if not s.ticket or not has_room(s) then break end
-local member = redis.call('ZRANGE', s.queue, 0, 0)[1]
+local members = redis.call('ZRANGE', s.queue, 0, 1)
+local member, followed = members[1], members[2] and 1 or 0
 if not member then
 s.ticket = nil
 redis.call('HDEL', s.key, 'ticket')
@@ -282,10 +306,10 @@ dequeue(s, id, member)
 else
 dequeue(s, id, member)
 if id == own then
-own_token = grant(s, id, w, lease)
+own_token, own_followed = grant(s, id, w, lease), followed
 else
 local window = math.min(CLAIM_WINDOW, w.ttl)
-local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')
+local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window), followed }, ' ')
 if tell(id, w.wake, message) > 0 then
 grant(s, id, w, window)
 shortest = math.min(shortest or window, window)
@@ -294,7 +318,7 @@ end
 end
 end
 if shortest and s.ticket then forewarn(s, shortest) end
-return own_token
+return own_token, own_followed
 end
 local function parse_claim(fields)
 local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
@@ -311,41 +335,45 @@ sweep(s)
 if s.mine then
 if s.mine.mode == 'w' then return { 4 } end
 extend(s, id, s.mine, claim.ttl)
-return { 1, text(s.mine.token), claim.ttl }
+return { 1, text(s.mine.token), claim.ttl, s.ticket and 1 or 0 }
 end
 if not s.ticket and claim.ticket > 0 and redis.call('EXISTS', s.queue) == 1 then
 s.ticket = claim.ticket
 redis.call('HSET', s.key, 'ticket', text(s.ticket))
 end
 if s.ticket and s.used == 0 then
-local token = pump(s, id, claim.ttl)
-if token then return { 1, text(token), claim.ttl } end
+local token, followed = pump(s, id, claim.ttl)
+if token then return { 1, text(token), claim.ttl, followed } end
 end
 if claim.mode == 'c' and s.limit and s.limit ~= claim.limit then
 return { 3, s.limit }
 end
 if not s.ticket and fits(s, claim.mode, claim.permits, claim.limit) then
-return { 1, text(grant(s, id, claim, claim.ttl)), claim.ttl }
+return { 1, text(grant(s, id, claim, claim.ttl)), claim.ttl, 0 }
 end
 if not may_wait and not (s.ticket and has_room(s)) then
 return { 2 }
 end
-local ticket = enqueue(s, id, claim)
-local token = pump(s, id, claim.ttl)
-if token then return { 1, text(token), claim.ttl } end
+local ticket, waiters = enqueue(s, id, claim)
+local token, followed = pump(s, id, claim.ttl)
+if token then return { 1, text(token), claim.ttl, followed } end
 if not may_wait then
 dequeue(s, id, member_of(ticket, id))
 pump(s)
 return { 2 }
 end
-return { 0, text(ticket), s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW }
+return { 0, text(ticket), s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW, waiters }
 end
 local function renew(key, fields)
-local id, ttl = string.match(fields, '^(%S+) (%d+)$')
+local id, ttl, token, info = string.match(fields, '^(%S+) (%d+) ?(%d*) ?(.*)$')
 local s = load(key, id)
 local h = s.mine
 if not h or h.mode == 'w' or h.expires <= now then
 return { 0 }
+end
+if token ~= '' then
+h.token, h.info = tonumber(token), info
+note_token(s, h.token)
 end
 extend(s, id, h, tonumber(ttl))
 return { 1 }
@@ -363,13 +391,14 @@ redis.call('HSET', s.key, id, holder_text({ mode = 'w', expires = expires }), 'g
 if redis.call('PTTL', s.key) < KEEP_TOKEN then redis.call('PEXPIRE', s.key, text(KEEP_TOKEN)) end
 end
 local function release(key, fields)
-local id, keep_ms, withdrawn = string.match(fields, '^(%S+) (%d+) ([01])$')
+local id, keep_ms, withdrawn, token = string.match(fields, '^(%S+) (%d+) ([01]) (%d+)$')
 keep_ms = tonumber(keep_ms)
 local s = load(key, id)
 local h = s.mine
 local held = h and h.mode ~= 'w' and h.expires > now
 if held and keep_ms > 0 then
 redis.call('HDEL', s.key, id)
+note_token(s, tonumber(token))
 h.expires, h.lease = now + keep_ms + 1, keep_ms + 1
 s.ends = h.mode == 'x' and h.expires or math.min(s.ends, h.expires)
 s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
@@ -381,6 +410,7 @@ end
 if held then
 redis.call('HDEL', s.key, id)
 s.used, s.mine, s.dirty = s.used - h.permits, nil, true
+note_token(s, tonumber(token))
 elseif not h and withdrawn == '1' then
 withdraw(s, id)
 end
@@ -455,5 +485,5 @@ end
 replies[i + 1] = reply
 end
 return replies`,
-  sha1: 'f09d497f98417af32dc7c9c5720cb62004d2225d',
+  sha1: 'aaf874b766c0afec057028e2dd6cfb723275363b',
 }

@@ -193,6 +193,8 @@ export class Session implements SessionListener {
   readonly name = `session${(sessions++).toString(36)}`
   readonly grants: Heard[] = []
   readonly changes: string[] = []
+  /** The claims that were told that others wait as well. */
+  readonly crowded: string[] = []
   leave: () => Promise<void> = async () => undefined
   private claims = 0
 
@@ -207,6 +209,10 @@ export class Session implements SessionListener {
 
   changed(id: string): void {
     this.changes.push(id)
+  }
+
+  othersWait(id: string): void {
+    this.crowded.push(id)
   }
 
   restored(): void {}

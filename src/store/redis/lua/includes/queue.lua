@@ -16,13 +16,35 @@ local function member_of(ticket, id)
   return string.format('%016.0f %s', ticket, id)
 end
 
--- Enters the queue, or shows life where one is in it already; returns the waiter's ticket. A ticket from an earlier reply keeps the place
--- that the claim had before the server forgot it, or before its turn passed unused.
+-- Publishes to the inbox of the id's session. 0 only if it is certain that nobody hears.
+local function tell(id, wake, message)
+  if wake == '-' then return 1 end
+  local channel = INBOX .. string.match(id, '^[^.]+')
+  local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
+  -- Without the right to publish, the waiter finds its grant at its next check. On a Cluster (c) PUBLISH counts one node's receivers only.
+  if type(receivers) ~= 'number' or wake == 'c' then return 1 end
+  return receivers
+end
+
+-- `id` is the second in the queue. The first, if it is of another session, hears of that: while it was alone, its process may have handed the
+-- lock from one of its claims to the next without asking anybody.
+local function end_solitude(s, id)
+  for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
+    local other = string.sub(member, 18)
+    if string.match(other, '^[^.]+') ~= string.match(id, '^[^.]+') then
+      local record = redis.call('HGET', s.waiters, other)
+      if record then tell(other, parse_waiter(record).wake, 'o ' .. other) end
+    end
+  end
+end
+
+-- Enters the queue, or shows life where one is in it already; returns the waiter's ticket, and how many wait. A ticket from an earlier reply
+-- keeps the place that the claim had before the server forgot it, or before its turn passed unused.
 local function enqueue(s, id, claim)
   local record = redis.call('HGET', s.waiters, id)
   local w = record and parse_waiter(record) or claim
   local first = not s.ticket
-  w.seen, w.wake, w.ttl = now, claim.wake, claim.ttl
+  w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
   if not record then
     w.since = now
     w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
@@ -41,22 +63,14 @@ local function enqueue(s, id, claim)
     redis.call('PEXPIRE', s.queue, text(KEEP_QUEUE))
     redis.call('PEXPIRE', s.waiters, text(KEEP_QUEUE))
   end
-  return w.ticket
+  local waiters = first and 1 or redis.call('ZCARD', s.queue)
+  if waiters == 2 and not record then end_solitude(s, id) end
+  return w.ticket, waiters
 end
 
 local function dequeue(s, id, member)
   redis.call('ZREM', s.queue, member)
   redis.call('HDEL', s.waiters, id)
-end
-
--- Publishes to the inbox of the id's session. 0 only if it is certain that nobody hears.
-local function tell(id, wake, message)
-  if wake == '-' then return 1 end
-  local channel = INBOX .. string.match(id, '^[^.]+')
-  local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
-  -- Without the right to publish, the waiter finds its grant at its next check. On a Cluster (c) PUBLISH counts one node's receivers only.
-  if type(receivers) ~= 'number' or wake == 'c' then return 1 end
-  return receivers
 end
 
 -- Whether somebody may hear what is told to the id: false only if it is certain that nobody does.
@@ -79,12 +93,13 @@ local function forewarn(s, lease)
 end
 
 -- Grants to the heads of the queue while they fit. The claim `own`, whose caller reads the reply, gets its whole lease and no message;
--- returns its token if it was granted. Everybody else gets a claim window and is told; who has gone is passed over.
+-- returns its token if it was granted, and whether others wait behind it. Everybody else gets a claim window and is told; who has gone is passed over.
 local function pump(s, own, lease)
-  local own_token, shortest
+  local own_token, own_followed, shortest
   for _ = 1, PUMP_BOUND do
     if not s.ticket or not has_room(s) then break end
-    local member = redis.call('ZRANGE', s.queue, 0, 0)[1]
+    local members = redis.call('ZRANGE', s.queue, 0, 1)
+    local member, followed = members[1], members[2] and 1 or 0
     if not member then
       s.ticket = nil
       redis.call('HDEL', s.key, 'ticket')
@@ -107,10 +122,10 @@ local function pump(s, own, lease)
       -- The removal comes first: it is never refused for want of memory, and after it the writes of this script are not either.
       dequeue(s, id, member)
       if id == own then
-        own_token = grant(s, id, w, lease)
+        own_token, own_followed = grant(s, id, w, lease), followed
       else
         local window = math.min(CLAIM_WINDOW, w.ttl)
-        local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window) }, ' ')
+        local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window), followed }, ' ')
         if tell(id, w.wake, message) > 0 then
           grant(s, id, w, window)
           shortest = math.min(shortest or window, window)
@@ -119,5 +134,5 @@ local function pump(s, own, lease)
     end
   end
   if shortest and s.ticket then forewarn(s, shortest) end
-  return own_token
+  return own_token, own_followed
 end

@@ -3,6 +3,10 @@
 -- The last token outlives the name's use by this long, so that tokens grow even when a server's clock steps back a little.
 local KEEP_TOKEN = 3600000
 
+-- Behind the token of a counted grant so many are the holder's own, for others of its process that it hands its permits on to. While a lock
+-- is exclusive its holder may count on with the time instead: nobody else makes tokens meanwhile, and the next is not smaller than the time.
+local SPARE_TOKENS = 15
+
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)

@@ -1,5 +1,5 @@
 -- Defines the state of one name: a hash with one field per holder (its id, which has a dot in it) and these summary fields:
---   token   the last fencing token                 mode    of the present holders: x exclusive, c counted
+--   token   the last fencing token that was given  mode    of the present holders: x exclusive, c counted
 --   used    permits in use                         limit   of counted claims, while the name is in use
 --   ends    the exclusive holder's lease ends then, or: no counted holder's lease ends before
 --   span    the exclusive holder's lease, or: the longest of the counted ones
@@ -63,7 +63,8 @@ local function grant(s, id, claim, lease)
   local holder = {
     mode = claim.mode, permits = claim.permits, expires = now + lease, lease = lease, token = next_token(s), info = claim.info,
   }
-  s.token, s.mode, s.used = holder.token, claim.mode, s.used + claim.permits
+  s.token = claim.mode == 'c' and holder.token + SPARE_TOKENS or holder.token
+  s.mode, s.used = claim.mode, s.used + claim.permits
   s.ends = first and holder.expires or math.min(s.ends, holder.expires)
   s.span = first and lease or math.max(s.span, lease)
   local fields = { 'token', text(s.token), 'mode', s.mode, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span), id, holder_text(holder) }
@@ -75,6 +76,13 @@ local function grant(s, id, claim, lease)
   s.dirty = false
   keep(s, lease)
   return holder.token
+end
+
+-- The last token that a holder used under its grant, where it handed the lock on inside its process.
+local function note_token(s, token)
+  if token <= s.token then return end
+  s.token = token
+  redis.call('HSET', s.key, 'token', text(token))
 end
 
 -- Makes the lease of holder `h` last `lease` ms from now, unless it lasts longer already.

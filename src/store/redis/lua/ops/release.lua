@@ -1,5 +1,6 @@
--- Defines release. Fields: id keep(ms) withdraw(0|1)
---   keep: the name stays taken for that long; withdraw: also leave the queue, and refuse the id should its request come later
+-- Defines release. Fields: id keep(ms) withdraw(0|1) token
+--   keep: the name stays taken for that long; withdraw: also leave the queue, and refuse the id should its request come later;
+--   token: the last that was used under the grant, or 0
 -- Reply: { 1 } released | { 0 } nothing was held under this id
 
 -- Behind the id of a holder that was released and is kept for a while.
@@ -19,7 +20,7 @@ local function withdraw(s, id)
 end
 
 local function release(key, fields)
-  local id, keep_ms, withdrawn = string.match(fields, '^(%S+) (%d+) ([01])$')
+  local id, keep_ms, withdrawn, token = string.match(fields, '^(%S+) (%d+) ([01]) (%d+)$')
   keep_ms = tonumber(keep_ms)
   local s = load(key, id)
   local h = s.mine
@@ -27,6 +28,7 @@ local function release(key, fields)
   if held and keep_ms > 0 then
     -- From here on it belongs to nobody: under another id, it can't be renewed or released any more.
     redis.call('HDEL', s.key, id)
+    note_token(s, tonumber(token))
     h.expires, h.lease = now + keep_ms + 1, keep_ms + 1
     s.ends = h.mode == 'x' and h.expires or math.min(s.ends, h.expires)
     s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
@@ -39,6 +41,7 @@ local function release(key, fields)
     -- First, and by a command that is never refused for want of memory.
     redis.call('HDEL', s.key, id)
     s.used, s.mine, s.dirty = s.used - h.permits, nil, true
+    note_token(s, tonumber(token))
   elseif not h and withdrawn == '1' then
     withdraw(s, id)
   end

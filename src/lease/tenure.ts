@@ -1,0 +1,108 @@
+/**
+ * What one grant of the server is to this process: under it one claim after the other may hold the lock, each handing it on to the next
+ * without asking the server, which sees one holder all the time. Every one of them has a larger fencing token than the one before.
+ */
+
+import { type ClaimRequest, type Grant, SPARE_TOKENS } from '../store/store.js'
+
+/** How often, and for how long, a lock goes from one claim of a process to the next while claims of other processes wait. */
+export interface HandOverLimits {
+  /** 0: never, also while nobody else waits. */
+  readonly most: number
+  readonly forMs: number
+}
+
+/** The server's clock gains at least so many microseconds in a millisecond of ours: see `validity.ts` for the hundredth. */
+const TOKENS_PER_MS = 990
+
+/** Less than this part of what was granted is not handed on: it is time to ask the server. */
+const LEAST_LEFT = 2 / 3
+
+export class Tenure {
+  readonly id: string
+  readonly firstToken: number
+  /** The last token that was used. */
+  lastToken: number
+  /** Until when the lease certainly stands. */
+  validUntilMs: number
+  /** A renewal has succeeded: what was pushed is as long as a lease is. */
+  private confirmed = false
+  /** Somebody outside this process may speak for it too: then the id must not outlast the claim that it was granted to. */
+  private sealed = false
+  /** Since others were known to wait: from when, and how often it was handed on. */
+  private crowdedSinceMs = Number.POSITIVE_INFINITY
+  private handedOn = 0
+
+  constructor(
+    /** What the server was asked for. */
+    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs'>,
+    readonly grant: Grant,
+    /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
+    readonly pushed: boolean,
+    /** A request for it was never answered and may reach the server yet. */
+    readonly stray: boolean,
+    /** What the server shows of the claimant. */
+    readonly info: string,
+    /** When this process had it: not before the server granted it. */
+    readonly startedAtMs: number,
+  ) {
+    this.id = asked.id
+    this.firstToken = grant.fencingToken
+    this.lastToken = grant.fencingToken
+    this.validUntilMs = grant.validUntilMs
+  }
+
+  /** Pushed, and not confirmed yet: the server keeps it for a claim window only. */
+  get isProvisional(): boolean {
+    return this.pushed && !this.confirmed
+  }
+
+  get wasHandedOn(): boolean {
+    return this.lastToken !== this.firstToken
+  }
+
+  /** The server confirmed the lease. It never shortens one, so an answer that was overtaken changes nothing. */
+  confirm(validUntilMs: number, leaseMs: number): void {
+    this.validUntilMs = Math.max(this.validUntilMs, validUntilMs)
+    this.confirmed ||= leaseMs > 1
+  }
+
+  seal(): void {
+    this.sealed = true
+  }
+
+  /**
+   * The token for the next holder, or undefined when it is the server's turn to say who that is.
+   *
+   * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing newer is known than the grant said
+   * @param fullLeaseMs what a grant is worth that nobody has confirmed
+   */
+  handOn(nowMs: number, crowdedSinceMs: number | undefined, limits: HandOverLimits, fullLeaseMs: number): number | undefined {
+    if (this.grant.canHandOn !== true || this.sealed || limits.most === 0) return undefined
+    if (this.validUntilMs - nowMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
+    if (this.isCrowdedOut(nowMs, crowdedSinceMs, limits)) return undefined
+    const token = this.nextToken(nowMs)
+    if (token !== undefined) this.lastToken = token
+    return token
+  }
+
+  private isCrowdedOut(nowMs: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
+    const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? Number.POSITIVE_INFINITY : this.startedAtMs)
+    if (sinceMs === Number.POSITIVE_INFINITY) {
+      this.crowdedSinceMs = sinceMs
+      this.handedOn = 0
+      return false
+    }
+    this.crowdedSinceMs = Math.min(this.crowdedSinceMs, Math.max(sinceMs, this.startedAtMs))
+    if (this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
+    this.handedOn += 1
+    return false
+  }
+
+  /** See {@link Grant.canHandOn}. */
+  private nextToken(nowMs: number): number | undefined {
+    if (this.asked.mode === 'counted') return this.lastToken < this.firstToken + SPARE_TOKENS ? this.lastToken + 1 : undefined
+    const token = this.firstToken + Math.floor((nowMs - this.startedAtMs) * TOKENS_PER_MS)
+    return token > this.lastToken ? token : undefined
+  }
+}
