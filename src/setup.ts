@@ -43,7 +43,8 @@ export interface LocksmithOptions {
   minReplicas?: number | undefined
   /**
    * How often a lock may go from one claim of this process to the next, without asking the server, while claims of other processes wait.
-   * Default 16; 0: never, also while nobody else waits.
+   * Default 16; 0: never, also while nobody else waits. Then every claim has a place of its own in the server's queue, and first come, first
+   * served holds between processes as well.
    */
   handOverLimit?: number | undefined
   /** For how long it may, while claims of other processes wait, in ms: the lock goes on to nobody in here after that. Default 50. */

@@ -26,6 +26,8 @@ export class NameQueue {
   constructor(
     readonly name: string,
     private readonly clock: Clock,
+    /** Whether the claims have one place in the server's queue between them. */
+    private readonly shared: boolean,
     ask: (seat: Seat) => void,
   ) {
     this.check = new CheckTimer(clock, (whom) => {
@@ -47,7 +49,7 @@ export class NameQueue {
    */
   due(pending: PendingClaim): 'place' | 'attempt' | undefined {
     const { claim, before } = pending
-    if (this.line.first === pending) return 'place'
+    if (!this.shared || this.line.first === pending) return 'place'
     if (claim.mode !== 'counted') return undefined
     // A conflict, most likely, and that is to be told at once.
     if (claim.limit !== this.limit) return 'place'

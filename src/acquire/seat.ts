@@ -22,6 +22,8 @@ export class Seat {
   stray = false
   /** Granted, given up or refused: nothing more is asked under this id. */
   over = false
+  /** An attempt whose claim was decided otherwise: its answer is waited for, and a grant goes back. */
+  unwanted = false
   /** Requests that failed since the last answer. */
   failures = 0
   /** What the last request showed of the claimant. */

@@ -11,7 +11,7 @@ import { publish } from '../events.js'
 import { letGo } from '../lease/let-go.js'
 import { type HandOverLimits, Tenure } from '../lease/tenure.js'
 import { deadlineMs } from '../lease/validity.js'
-import { type ClaimReply, type Grant, type LockStore, StoreFailure } from '../store/store.js'
+import { type ClaimReply, type Grant, type LockStore, type ReleaseOptions, StoreFailure } from '../store/store.js'
 import { whenAborted } from '../util/abort.js'
 import type { Clock } from '../util/clock.js'
 import { NameQueue } from './name-queue.js'
@@ -81,7 +81,7 @@ export class WaitingRoom {
     const heir = queue?.line.first
     if (queue === undefined || heir === undefined || !isSame(tenure.asked, heir.claim)) return false
     const nowMs = this.clock.now()
-    const fencingToken = tenure.handOn(nowMs, queue.crowdedSinceMs, this.limits, this.store.claimWindowMs)
+    const fencingToken = tenure.handOn(nowMs, heir.priority, queue.crowdedSinceMs, this.limits, this.store.claimWindowMs)
     if (fencingToken === undefined) return false
     this.settle(heir, () => this.budget.spend(nowMs, () => heir.resolve({ claimId: heir.id, tenure, fencingToken })))
     if (heir.seat !== undefined) this.vacate(heir.seat, queue)
@@ -103,7 +103,8 @@ export class WaitingRoom {
       return
     }
     const name = this.givenUp.get(id)
-    if (name !== undefined) this.takeBack(name, id, this.store.claimWindowMs)
+    // A plain release: what may come later has been withdrawn already, and a second withdrawal that finds nothing would leave a mark.
+    if (name !== undefined) this.takeBack(name, id, this.store.claimWindowMs, {})
   }
 
   /** Whether this claim is still undecided; asks for it if so. */
@@ -189,6 +190,7 @@ export class WaitingRoom {
     this.store.acquire(seat.request).then(
       (reply) => {
         seat.asking = false
+        if (seat.unwanted && reply.status === 'granted') this.withdraw(seat)
         if (seat.over) return
         this.answered(seat, reply)
         if (!seat.askAgain) return
@@ -274,6 +276,7 @@ export class WaitingRoom {
 
   private failed(seat: Seat, error: unknown): void {
     seat.asking = false
+    if (seat.unwanted) this.withdraw(seat)
     if (seat.over) return
     const failure = error instanceof StoreFailure ? error : new StoreFailure('refused', String(error), error)
     const { pending } = seat
@@ -324,7 +327,9 @@ export class WaitingRoom {
       next !== undefined && next.seat === undefined && next.priority === seat.request.priority && isSame(seat.request, next.claim)
     if (fits && seat.request.queue && !this.closed) return seat.passTo(next)
     this.forget(seat)
-    this.withdraw(seat)
+    // A mere attempt leaves nothing behind unless it succeeds. Withdrawn at once, it would: the mark of an id that may yet come.
+    if (seat.asking && seat.wasSent && !seat.request.queue) seat.unwanted = true
+    else this.withdraw(seat)
   }
 
   /** The server decided what was asked for in this seat. */
@@ -353,8 +358,8 @@ export class WaitingRoom {
     if (stray) this.takeBack(name, id, withinMs)
   }
 
-  private takeBack(name: string, id: string, withinMs: number): void {
-    const done = letGo(this.store, this.clock, name, id, this.clock.now() + withinMs, { withdraw: true })
+  private takeBack(name: string, id: string, withinMs: number, options: ReleaseOptions = { withdraw: true }): void {
+    const done = letGo(this.store, this.clock, name, id, this.clock.now() + withinMs, options)
       // The server refuses: what it has of this claim ends by itself, after its lease or for want of a sign of life.
       .catch(() => undefined)
       .finally(() => this.takingBack.delete(done))
@@ -372,7 +377,7 @@ export class WaitingRoom {
   private queueOf(name: string): NameQueue {
     let queue = this.byName.get(name)
     if (queue === undefined) {
-      queue = new NameQueue(name, this.clock, (seat) => this.ask(seat))
+      queue = new NameQueue(name, this.clock, this.limits.most > 0, (seat) => this.ask(seat))
       this.byName.set(name, queue)
     }
     return queue

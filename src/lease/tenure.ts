@@ -7,7 +7,7 @@ import { type ClaimRequest, type Grant, SPARE_TOKENS } from '../store/store.js'
 
 /** How often, and for how long, a lock goes from one claim of a process to the next while claims of other processes wait. */
 export interface HandOverLimits {
-  /** 0: never, also while nobody else waits. */
+  /** 0: never, also while nobody else waits; and each claim has a place of its own in the server's queue. */
   readonly most: number
   readonly forMs: number
 }
@@ -32,10 +32,12 @@ export class Tenure {
   /** Since others were known to wait: from when, and how often it was handed on. */
   private crowdedSinceMs = Number.POSITIVE_INFINITY
   private handedOn = 0
+  /** Of the claim that holds the lock now. */
+  private priority: number
 
   constructor(
     /** What the server was asked for. */
-    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs'>,
+    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs' | 'priority'>,
     readonly grant: Grant,
     /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
     readonly pushed: boolean,
@@ -47,6 +49,7 @@ export class Tenure {
     readonly startedAtMs: number,
   ) {
     this.id = asked.id
+    this.priority = asked.priority
     this.firstToken = grant.fencingToken
     this.lastToken = grant.fencingToken
     this.validUntilMs = grant.validUntilMs
@@ -74,19 +77,28 @@ export class Tenure {
   /**
    * The token for the next holder, or undefined when it is the server's turn to say who that is.
    *
+   * @param priority of that next holder. Of those elsewhere it is not known: while any wait, no lower one than the present goes before them
    * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing newer is known than the grant said
    * @param fullLeaseMs what a grant is worth that nobody has confirmed
    */
-  handOn(nowMs: number, crowdedSinceMs: number | undefined, limits: HandOverLimits, fullLeaseMs: number): number | undefined {
+  handOn(
+    nowMs: number,
+    priority: number,
+    crowdedSinceMs: number | undefined,
+    limits: HandOverLimits,
+    fullLeaseMs: number,
+  ): number | undefined {
     if (this.grant.canHandOn !== true || this.sealed || limits.most === 0) return undefined
     if (this.validUntilMs - nowMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
-    if (this.isCrowdedOut(nowMs, crowdedSinceMs, limits)) return undefined
+    if (this.isCrowdedOut(nowMs, priority, crowdedSinceMs, limits)) return undefined
     const token = this.nextToken(nowMs)
-    if (token !== undefined) this.lastToken = token
+    if (token === undefined) return undefined
+    this.lastToken = token
+    this.priority = priority
     return token
   }
 
-  private isCrowdedOut(nowMs: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
+  private isCrowdedOut(nowMs: number, priority: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
     const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? Number.POSITIVE_INFINITY : this.startedAtMs)
     if (sinceMs === Number.POSITIVE_INFINITY) {
       this.crowdedSinceMs = sinceMs
@@ -94,7 +106,7 @@ export class Tenure {
       return false
     }
     this.crowdedSinceMs = Math.min(this.crowdedSinceMs, Math.max(sinceMs, this.startedAtMs))
-    if (this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
+    if (priority < this.priority || this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
     this.handedOn += 1
     return false
   }
