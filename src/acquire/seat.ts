@@ -24,6 +24,8 @@ export class Seat {
   over = false
   /** An attempt whose claim was decided otherwise: its answer is waited for, and a grant goes back. */
   unwanted = false
+  /** Others were heard to wait since the last request: its answer may be older than that. */
+  crowded = false
   /** Requests that failed since the last answer. */
   failures = 0
   /** What the last request showed of the claimant. */

@@ -117,7 +117,10 @@ export class WaitingRoom {
 
   /** This claim's process is not the only one that waits. */
   onOthersWait(id: string): void {
-    this.byId.get(id)?.pending.queue?.setCrowded(true)
+    const seat = this.byId.get(id)
+    if (seat === undefined) return
+    seat.crowded = true
+    seat.pending.queue?.setCrowded(true)
   }
 
   /** Messages may have been missed: everything is asked for again. */
@@ -186,6 +189,7 @@ export class WaitingRoom {
   private request(seat: Seat): void {
     if (seat.over) return
     seat.wasSent = true
+    seat.crowded = false
     seat.shownInfo = seat.request.info
     this.store.acquire(seat.request).then(
       (reply) => {
@@ -240,7 +244,7 @@ export class WaitingRoom {
     seat.request.ticket = ticket
     const queue = pending.queue as NameQueue
     queue.full = true
-    queue.setCrowded(waiters === undefined || waiters > queue.seats.size)
+    queue.setCrowded(seat.crowded || waiters === undefined || waiters > queue.seats.size)
     queue.check.expectLeaseEnd(nextEndMs)
     // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.
     queue.check.checkWithin(Math.min(this.store.checkEveryMs, Math.max(SHORTEST_CHECK_MS, pending.claim.ttlMs / 2)))
