@@ -1,0 +1,176 @@
+// @ts-check
+/** Bytes of a lock that is held and of a claim that waits: in the server, and in the heap of the process. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { BareRedis } from '../../scripts/bare-redis.mjs'
+import { connect, contenders } from '../contenders/index.mjs'
+import { sharedNowMs } from '../harness/clock.mjs'
+import { usedHeapBytes } from '../harness/heap.mjs'
+import { acquireMany, nameOf, releaseMany } from '../harness/many.mjs'
+import { NONE } from '../harness/table.mjs'
+import { stopAll } from '../harness/workers.mjs'
+
+export const name = 'memory'
+export const title = 'Memory'
+
+const QUICK = ['halocksmith', 'redlock', 'redis-semaphore']
+const CONTENDERS = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-semaphore']
+const LIMIT = 300
+const EFFORT = {
+  full: { count: 100_000, ids: CONTENDERS },
+  quick: { count: 10_000, ids: QUICK },
+  tiny: { count: 200, ids: QUICK.slice(0, 2) },
+}
+/** All claims wait when the server has not been asked anything for so long. By the second time that must be so. */
+const QUIET_MS = 400
+const SETTLE_MS = 60_000
+
+/** @typedef {{ redisBytes: number, heapBytes: number }} Cost of one */
+/** @typedef {import('../contenders/index.mjs').Contender} Contender */
+/** @typedef {import('../harness/workers.mjs').Worker} Worker */
+/** @typedef {Contender & { held: Cost, left: Cost, apart?: Cost, together?: Cost }} Measured */
+
+/** @param {import('./index.mjs').Bench} bench */
+export async function run(bench) {
+  const { count, ids } = EFFORT[bench.effort]
+  const { present, notes } = await contenders(ids)
+  /** @type {Measured[]} */
+  const measured = []
+  for (const contender of present) {
+    const waiters = contender.kind === 'ours' ? await measureWaiters(bench, contender.id, count) : {}
+    measured.push({ ...contender, ...(await measureHeld(bench, contender.id, count)), ...waiters })
+  }
+  const many = count.toLocaleString('en')
+  const what = ['lock held', 'left after its release', 'waiter, each for a name of its own', 'waiter, all for one name']
+  const rows = measured.map(({ title: who, held, left, apart, together }) => {
+    const redis = [held, left, apart, together].map((cost) => cost?.redisBytes ?? NONE)
+    return [who, ...redis, ...[held, apart, together].map((cost) => cost?.heapBytes ?? NONE)]
+  })
+  const columns = ['', ...what.map((of) => `Redis: ${of}`), ...what.filter((_, i) => i !== 1).map((of) => `heap: ${of}`)]
+  const ours = measured.find(({ id }) => id === 'halocksmith')?.held.redisBytes ?? Number.NaN
+  const explained = `Bytes of each, of ${many}. Who waits for a name of its own waits for another process; the ${many} that wait for one name are in one process. Those that poll wait in no server.`
+  return {
+    tables: [{ title: explained, columns, rows }],
+    figures: [{ what: 'memory in Redis of a lock that is held', measured: ours, limit: LIMIT, unit: 'bytes' }],
+    notes,
+    numbers: { count, contenders: measured },
+  }
+}
+
+/**
+ * @param {import('./index.mjs').Bench} bench
+ * @param {string} id
+ * @param {number} count
+ */
+async function measureHeld({ startServer, startWorkers }, id, count) {
+  const server = await startServer()
+  const [holder] = /** @type {[Worker]} */ (await startWorkers([{ id, url: server.url }]))
+  // The scripts, the connections, and what a process makes once.
+  await holder.call('warmUp')
+  const redis = await BareRedis.connect({ port: server.port })
+  const before = await look(redis, holder)
+  await holder.call('hold', count)
+  const held = costOf(before, await look(redis, holder), count)
+  await holder.call('release')
+  const left = costOf(before, await look(redis, holder), count)
+  redis.close()
+  await stopAll([holder])
+  await server.stop()
+  return { held, left }
+}
+
+/**
+ * @param {import('./index.mjs').Bench} bench
+ * @param {string} id
+ * @param {number} count
+ */
+async function measureWaiters({ startServer, startWorkers }, id, count) {
+  const server = await startServer()
+  const setup = { id, url: server.url }
+  const [holder, waiter, crowd] = /** @type {[Worker, Worker, Worker]} */ (await startWorkers([setup, setup, setup]))
+  for (const worker of [holder, waiter, crowd]) await worker.call('warmUp')
+  await holder.call('hold', count)
+  const redis = await BareRedis.connect({ port: server.port })
+
+  const before = await look(redis, waiter)
+  await waiter.call('waitApart', count)
+  await quiet(redis)
+  const apart = costOf(before, await look(redis, waiter), count)
+
+  // The name that is waited for is another one, and its holder too is not the waiter.
+  await holder.call('holdHot')
+  const beforeCrowd = await look(redis, crowd)
+  await crowd.call('waitTogether', count)
+  await quiet(redis)
+  const together = costOf(beforeCrowd, await look(redis, crowd), count)
+  redis.close()
+  await stopAll([waiter, crowd, holder])
+  await server.stop()
+  return { apart, together }
+}
+
+/** @param {BareRedis} redis */
+async function quiet(redis) {
+  const endMs = sharedNowMs() + SETTLE_MS
+  for (let before = Number.NaN; ; ) {
+    const stats = await redis.command('INFO', 'stats')
+    const commands = Number(/total_commands_processed:(\d+)/.exec(stats)?.[1])
+    // The question itself is one.
+    if (commands - before <= 1) return
+    if (sharedNowMs() > endMs) throw new Error(`the server was not quiet within ${SETTLE_MS} ms`)
+    before = commands
+    await delay(QUIET_MS)
+  }
+}
+
+/**
+ * @param {BareRedis} redis
+ * @param {Worker} worker
+ */
+async function look(redis, worker) {
+  const heapBytes = await worker.call('usedHeapBytes')
+  const info = await redis.command('INFO', 'memory')
+  return { redisBytes: Number(/used_memory:(\d+)/.exec(info)?.[1]), heapBytes }
+}
+
+/**
+ * @param {Cost} before
+ * @param {Cost} after
+ * @param {number} count
+ * @returns {Cost}
+ */
+function costOf(before, after, count) {
+  return { redisBytes: (after.redisBytes - before.redisBytes) / count, heapBytes: (after.heapBytes - before.heapBytes) / count }
+}
+
+/** @param {{ id: string, url: string }} setup */
+export async function makeWorker({ id, url }) {
+  const locker = await connect(id, url)
+  /** @type {import('../contenders/index.mjs').Held[]} */
+  let held = []
+  const wait = (/** @type {(index: number) => string} */ name, /** @type {number} */ claims) => {
+    for (let i = 0; i < claims; i++) {
+      // Nobody lets go of what they wait for; when the process ends they have not failed.
+      locker.acquire(name(i)).catch(() => {})
+    }
+  }
+  return {
+    async warmUp() {
+      await releaseMany(await acquireMany(locker, `warm-up of ${process.pid}`, 100))
+    },
+    async hold(/** @type {number} */ locks) {
+      held = await acquireMany(locker, 'name', locks)
+    },
+    async holdHot() {
+      await locker.acquire('hot', { ttlMs: 3_600_000 })
+    },
+    async release() {
+      await releaseMany(held)
+      held = []
+    },
+    waitApart: (/** @type {number} */ claims) => wait((index) => nameOf('name', index), claims),
+    waitTogether: (/** @type {number} */ claims) => wait(() => 'hot', claims),
+    usedHeapBytes,
+    // Everything ends with the process.
+    close: () => {},
+  }
+}
