@@ -13,6 +13,7 @@ import { missingPackages } from '../harness/packages.mjs'
  * @property {(name: string, options?: { ttlMs?: number }) => Promise<Held>} acquire
  * @property {(name: string, limit: number) => Promise<Held>} [acquirePermit] of a semaphore
  * @property {(name: string) => Promise<number>} [waiting] how many claims the server knows to wait, where it can tell
+ * @property {() => Promise<void>} [giveUp] makes those fail that wait; needed where they would wait for long after everything is over
  * @property {() => Promise<void>} close
  */
 
@@ -48,7 +49,7 @@ const ENTRIES = {
   'raw-ioredis': onIoredis('raw', 'raw limit, ioredis', [], async () => (await import('./raw-ioredis.mjs')).connect),
   'raw-ioredis-pipelining': onIoredis(
     'raw',
-    'raw limit, ioredis with enableAutoPipelining',
+    'raw limit, ioredis pipelined',
     [],
     async () => (await import('./raw-ioredis.mjs')).connectPipelining,
   ),

@@ -40,8 +40,8 @@ import { jainIndex, percentile } from './stats.mjs'
 
 /** Numbers of a visit as they travel between processes. */
 const FIELDS = 5
-/** So long after the end is waited for those who still wait: a library that polls once in a quarter of a second gets them all in. */
-const GRACE_MS = 3_000
+/** So long after the end is waited for those who still wait. */
+const GRACE_MS = 2_000
 
 /**
  * In a worker.
@@ -61,6 +61,7 @@ export async function contend(locker, { name, claims, limit, workMs, durationMs 
   /** @type {string | undefined} */
   let firstError
   const note = (/** @type {unknown} */ error) => {
+    if (over) return
     errors++
     firstError ??= String(error)
   }
@@ -82,9 +83,10 @@ export async function contend(locker, { name, claims, limit, workMs, durationMs 
       await held.release().catch(note)
     }
   }
-  await within(durationMs + GRACE_MS, Promise.all(Array.from({ length: claims }, (_, claim) => claimant(claim))))
+  const settled = await within(durationMs + GRACE_MS, Promise.all(Array.from({ length: claims }, (_, claim) => claimant(claim))))
   // A claim that gets in after all lets go at once.
   over = true
+  if (!settled) await locker.giveUp?.()
   const unserved = [...waitingSinceMs].flatMap((sinceMs, claim) => (sinceMs === 0 ? [] : [claim, sinceMs]))
   const { user, system } = process.cpuUsage(cpuBefore)
   const cpuMs = (user + system) / 1_000
@@ -125,11 +127,14 @@ async function insist(ask, endMs, note) {
 /**
  * @param {number} ms
  * @param {Promise<unknown>} work
+ * @returns {Promise<boolean>} whether it was done by then
  */
 async function within(ms, work) {
   const patience = new AbortController()
-  await Promise.race([work, delay(ms, undefined, { signal: patience.signal }).catch(() => {})])
+  const passed = delay(ms, false, { signal: patience.signal }).catch(() => false)
+  const done = await Promise.race([work.then(() => true), passed])
   patience.abort()
+  return done
 }
 
 /**

@@ -57,8 +57,12 @@ function isNumeric(cell) {
   return typeof cell === 'number' || cell === NONE
 }
 
-/** @param {number} value */
-function shown(value) {
+/**
+ * With about three significant digits.
+ *
+ * @param {number} value
+ */
+export function shown(value) {
   if (!Number.isFinite(value)) return NONE
   if (Number.isInteger(value)) return value.toLocaleString('en')
   const digits = Math.min(3, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))))

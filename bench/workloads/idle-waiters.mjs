@@ -19,13 +19,13 @@ const LIMIT = 8
 const EFFORT = {
   // A lease of 30 s is renewed every 10 s, which those that ask again and again need not be watched for.
   full: { processes: 8, waiters: 1_000, windowMs: 22_000, othersWindowMs: 4_000, ids: CONTENDERS },
-  quick: { processes: 8, waiters: 1_000, windowMs: 2_500, othersWindowMs: 1_000, ids: QUICK },
+  quick: { processes: 8, waiters: 1_000, windowMs: 2_000, othersWindowMs: 500, ids: QUICK },
   tiny: { processes: 2, waiters: 40, windowMs: 100, othersWindowMs: 100, ids: QUICK.slice(0, 1) },
 }
 /** By then all claims must have reached the server. */
 const SETTLE_MS = 10_000
 /** So long is waited where the server can't tell how many wait. */
-const BLIND_SETTLE_MS = 1_500
+const BLIND_SETTLE_MS = 1_000
 const POLL_MS = 50
 /** They all wait when the server knows of as many so many times in a row. */
 const SAME_POLLS = 6

@@ -25,7 +25,7 @@ const CONTENDERS = [
   { id: '@verrou/core', title: '@verrou/core and ioredis', packages: ['@verrou/core', 'ioredis'], code: verrou() },
   requiring('simple-redis-mutex', 'redis'),
 ]
-const EFFORT = { full: { rounds: 15 }, quick: { rounds: 5 }, tiny: { rounds: 1 } }
+const EFFORT = { full: { rounds: 15 }, quick: { rounds: 3 }, tiny: { rounds: 1 } }
 
 /**
  * @param {string} id

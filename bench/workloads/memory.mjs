@@ -17,12 +17,15 @@ const CONTENDERS = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-sema
 const LIMIT = 300
 const EFFORT = {
   full: { count: 100_000, ids: CONTENDERS },
-  quick: { count: 10_000, ids: QUICK },
+  quick: { count: 5_000, ids: QUICK },
   tiny: { count: 200, ids: QUICK.slice(0, 2) },
 }
-/** All claims wait when the server has not been asked anything for so long. By the second time that must be so. */
-const QUIET_MS = 400
-const SETTLE_MS = 60_000
+/** By then all claims must wait. */
+const SETTLE_MS = 120_000
+const POLL_MS = 300
+/** They all wait when the server knows of as many so many times in a row. */
+const SAME_POLLS = 2
+const HOT = 'hot'
 
 /** @typedef {{ redisBytes: number, heapBytes: number }} Cost of one */
 /** @typedef {import('../contenders/index.mjs').Contender} Contender */
@@ -93,14 +96,17 @@ async function measureWaiters({ startServer, startWorkers }, id, count) {
 
   const before = await look(redis, waiter)
   await waiter.call('waitApart', count)
-  await quiet(redis)
+  await settle(
+    holder,
+    [0, count >> 1, count - 1].map((index) => nameOf('name', index)),
+  )
   const apart = costOf(before, await look(redis, waiter), count)
 
   // The name that is waited for is another one, and its holder too is not the waiter.
   await holder.call('holdHot')
   const beforeCrowd = await look(redis, crowd)
   await crowd.call('waitTogether', count)
-  await quiet(redis)
+  await settle(holder, [HOT])
   const together = costOf(beforeCrowd, await look(redis, crowd), count)
   redis.close()
   await stopAll([waiter, crowd, holder])
@@ -108,17 +114,24 @@ async function measureWaiters({ startServer, startWorkers }, id, count) {
   return { apart, together }
 }
 
-/** @param {BareRedis} redis */
-async function quiet(redis) {
+/**
+ * Resolves when the server knows of a claim that waits for each of these names, and of no more than a moment ago.
+ *
+ * @param {Worker} asked one whose memory is not measured: the answer is long
+ * @param {readonly string[]} names
+ */
+async function settle(asked, names) {
   const endMs = sharedNowMs() + SETTLE_MS
-  for (let before = Number.NaN; ; ) {
-    const stats = await redis.command('INFO', 'stats')
-    const commands = Number(/total_commands_processed:(\d+)/.exec(stats)?.[1])
-    // The question itself is one.
-    if (commands - before <= 1) return
-    if (sharedNowMs() > endMs) throw new Error(`the server was not quiet within ${SETTLE_MS} ms`)
-    before = commands
-    await delay(QUIET_MS)
+  for (let same = 0, before = 0; same < SAME_POLLS; ) {
+    await delay(POLL_MS)
+    let waiting = 0
+    for (const of of names) {
+      const here = await asked.call('waiting', of)
+      waiting = here === 0 ? Number.NaN : waiting + here
+    }
+    same = waiting === before ? same + 1 : 0
+    before = waiting
+    if (sharedNowMs() > endMs) throw new Error(`not all claims waited after ${SETTLE_MS} ms`)
   }
 }
 
@@ -161,14 +174,15 @@ export async function makeWorker({ id, url }) {
       held = await acquireMany(locker, 'name', locks)
     },
     async holdHot() {
-      await locker.acquire('hot', { ttlMs: 3_600_000 })
+      await locker.acquire(HOT, { ttlMs: 3_600_000 })
     },
     async release() {
       await releaseMany(held)
       held = []
     },
     waitApart: (/** @type {number} */ claims) => wait((index) => nameOf('name', index), claims),
-    waitTogether: (/** @type {number} */ claims) => wait(() => 'hot', claims),
+    waitTogether: (/** @type {number} */ claims) => wait(() => HOT, claims),
+    waiting: (/** @type {string} */ of) => locker.waiting?.(of),
     usedHeapBytes,
     // Everything ends with the process.
     close: () => {},

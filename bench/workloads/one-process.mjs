@@ -10,9 +10,16 @@ export { makeWorker } from '../harness/crew.mjs'
 export const name = 'one-process'
 export const title = 'One hot name in one process'
 
-const QUICK = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-semaphore', 'simple-redis-mutex']
+const QUICK = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-semaphore']
 const TINY = ['halocksmith', 'redis-semaphore']
-const OTHERS = ['redlock-tuned', 'redis-semaphore-tuned', 'redlock-universal-node-redis', 'redlock-universal', 'verrou']
+const OTHERS = [
+  'redlock-tuned',
+  'redis-semaphore-tuned',
+  'simple-redis-mutex',
+  'redlock-universal-node-redis',
+  'redlock-universal',
+  'verrou',
+]
 const CONTENDERS = [...QUICK.slice(0, 2), 'halocksmith-remote', ...QUICK.slice(2), ...OTHERS]
 const CYCLES_AT_LEAST = 20
 const JAIN_AT_LEAST = 0.99
@@ -33,13 +40,16 @@ export async function run(bench) {
   const { present, notes } = await contenders(ids)
   /** @type {Measured[]} */
   const all = []
+  const prepared = []
+  for (const contender of present) {
+    prepared.push(await prepareCrew(bench, contender, { processes: 1, claims: Math.max(...sizes) }, warmUpMs))
+  }
   for (const claims of sizes) {
-    const crews = []
-    for (const contender of present) crews.push(await prepareCrew(bench, contender, { processes: 1, claims }, warmUpMs))
+    const crews = prepared.map((crew) => ({ ...crew, claims }))
     const measured = await interleave(rounds, crews, (crew) => measureCrew(crew, 0, roundMs))
     all.push(...crews.map((crew, i) => measuredOf(crew, measured[i] ?? [])))
-    for (const crew of crews) await endCrew(crew)
   }
+  for (const crew of prepared) await endCrew(crew)
   return { ...report(all, sizes), notes, numbers: { rounds, roundMs, contenders: all } }
 }
 
