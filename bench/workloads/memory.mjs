@@ -18,13 +18,13 @@ const LIMIT = 300
 const EFFORT = {
   full: { count: 100_000, ids: CONTENDERS },
   quick: { count: 5_000, ids: QUICK },
-  tiny: { count: 200, ids: QUICK.slice(0, 2) },
+  tiny: { count: 200, ids: QUICK.slice(0, 1) },
 }
 /** By then all claims must wait. */
-const SETTLE_MS = 120_000
-const POLL_MS = 300
+const SETTLE_MS = 60_000
+const POLL_MS = 100
 /** They all wait when the server knows of as many so many times in a row. */
-const SAME_POLLS = 2
+const SAME_POLLS = 4
 const HOT = 'hot'
 
 /** @typedef {{ redisBytes: number, heapBytes: number }} Cost of one */
@@ -39,8 +39,11 @@ export async function run(bench) {
   /** @type {Measured[]} */
   const measured = []
   for (const contender of present) {
-    const waiters = contender.kind === 'ours' ? await measureWaiters(bench, contender.id, count) : {}
-    measured.push({ ...contender, ...(await measureHeld(bench, contender.id, count)), ...waiters })
+    const { id, kind } = contender
+    const held = await measureHeld(bench, id, count)
+    const apart = kind === 'ours' ? await measureApart(bench, id, count) : undefined
+    const together = kind === 'ours' ? await measureTogether(bench, id, count) : undefined
+    measured.push({ ...contender, ...held, apart, together })
   }
   const many = count.toLocaleString('en')
   const what = ['lock held', 'left after its release', 'waiter, each for a name of its own', 'waiter, all for one name']
@@ -50,7 +53,7 @@ export async function run(bench) {
   })
   const columns = ['', ...what.map((of) => `Redis: ${of}`), ...what.filter((_, i) => i !== 1).map((of) => `heap: ${of}`)]
   const ours = measured.find(({ id }) => id === 'halocksmith')?.held.redisBytes ?? Number.NaN
-  const explained = `Bytes of each, of ${many}. Who waits for a name of its own waits for another process; the ${many} that wait for one name are in one process. Those that poll wait in no server.`
+  const explained = `Bytes of each, of ${many}. Who waits for a name of its own waits for another process; the ${many} that wait for one name are in one process. Those that poll wait in no server, and are not measured; \`-\` of ours: not all claims came to wait within ${SETTLE_MS / 1_000} s.`
   return {
     tables: [{ title: explained, columns, rows }],
     figures: [{ what: 'memory in Redis of a lock that is held', measured: ours, limit: LIMIT, unit: 'bytes' }],
@@ -82,47 +85,63 @@ async function measureHeld({ startServer, startWorkers }, id, count) {
 }
 
 /**
+ * Each for a name of its own, which another process holds.
+ *
  * @param {import('./index.mjs').Bench} bench
  * @param {string} id
  * @param {number} count
  */
-async function measureWaiters({ startServer, startWorkers }, id, count) {
-  const server = await startServer()
-  const setup = { id, url: server.url }
-  const [holder, waiter, crowd] = /** @type {[Worker, Worker, Worker]} */ (await startWorkers([setup, setup, setup]))
-  for (const worker of [holder, waiter, crowd]) await worker.call('warmUp')
-  await holder.call('hold', count)
-  const redis = await BareRedis.connect({ port: server.port })
-
-  const before = await look(redis, waiter)
-  await waiter.call('waitApart', count)
-  await settle(
-    holder,
-    [0, count >> 1, count - 1].map((index) => nameOf('name', index)),
-  )
-  const apart = costOf(before, await look(redis, waiter), count)
-
-  // The name that is waited for is another one, and its holder too is not the waiter.
-  await holder.call('holdHot')
-  const beforeCrowd = await look(redis, crowd)
-  await crowd.call('waitTogether', count)
-  await settle(holder, [HOT])
-  const together = costOf(beforeCrowd, await look(redis, crowd), count)
-  redis.close()
-  await stopAll([waiter, crowd, holder])
-  await server.stop()
-  return { apart, together }
+async function measureApart(bench, id, count) {
+  const names = [0, count >> 1, count - 1].map((index) => nameOf('name', index))
+  return measureWaiters(bench, id, count, { hold: 'hold', wait: 'waitApart', names })
 }
 
 /**
- * Resolves when the server knows of a claim that waits for each of these names, and of no more than a moment ago.
+ * All for one name, in one process.
+ *
+ * @param {import('./index.mjs').Bench} bench
+ * @param {string} id
+ * @param {number} count
+ */
+async function measureTogether(bench, id, count) {
+  return measureWaiters(bench, id, count, { hold: 'holdHot', wait: 'waitTogether', names: [HOT] })
+}
+
+/**
+ * @param {import('./index.mjs').Bench} bench
+ * @param {string} id
+ * @param {number} count
+ * @param {{ hold: string, wait: string, names: readonly string[] }} how what the holder and the waiter do, and some names waited for
+ * @returns {Promise<Cost | undefined>} undefined: they did not all come to wait
+ */
+async function measureWaiters({ startServer, startWorkers }, id, count, { hold, wait, names }) {
+  const server = await startServer()
+  const setup = { id, url: server.url }
+  const [holder, waiter] = /** @type {[Worker, Worker]} */ (await startWorkers([setup, setup]))
+  for (const worker of [holder, waiter]) await worker.call('warmUp')
+  await holder.call(hold, count)
+  const redis = await BareRedis.connect({ port: server.port })
+  const before = await look(redis, waiter)
+  await waiter.call(wait, count)
+  const settled = await settle(holder, names)
+  const cost = settled ? costOf(before, await look(redis, waiter), count) : undefined
+  redis.close()
+  await stopAll([waiter, holder])
+  await server.stop()
+  return cost
+}
+
+/**
+ * Until the server knows of a claim that waits for each of these names, and of no more than a moment ago.
  *
  * @param {Worker} asked one whose memory is not measured: the answer is long
  * @param {readonly string[]} names
+ * @returns {Promise<boolean>} false: that was never so
  */
 async function settle(asked, names) {
   const endMs = sharedNowMs() + SETTLE_MS
   for (let same = 0, before = 0; same < SAME_POLLS; ) {
+    if (sharedNowMs() > endMs) return false
     await delay(POLL_MS)
     let waiting = 0
     for (const of of names) {
@@ -131,8 +150,8 @@ async function settle(asked, names) {
     }
     same = waiting === before ? same + 1 : 0
     before = waiting
-    if (sharedNowMs() > endMs) throw new Error(`not all claims waited after ${SETTLE_MS} ms`)
   }
+  return true
 }
 
 /**
@@ -182,7 +201,8 @@ export async function makeWorker({ id, url }) {
     },
     waitApart: (/** @type {number} */ claims) => wait((index) => nameOf('name', index), claims),
     waitTogether: (/** @type {number} */ claims) => wait(() => HOT, claims),
-    waiting: (/** @type {string} */ of) => locker.waiting?.(of),
+    // A server that is busy with so many claims may not answer in time: then it is not known yet.
+    waiting: (/** @type {string} */ of) => locker.waiting?.(of).catch(() => 0),
     usedHeapBytes,
     // Everything ends with the process.
     close: () => {},
