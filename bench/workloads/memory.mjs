@@ -22,9 +22,10 @@ const EFFORT = {
 }
 /** By then all claims must wait. */
 const SETTLE_MS = 60_000
-const POLL_MS = 100
-/** They all wait when the server knows of as many so many times in a row. */
-const SAME_POLLS = 4
+const POLL_MS = 150
+/** They all wait when the server's memory has changed by less than this part of it so many times in a row. */
+const STEADY = 0.005
+const STEADY_POLLS = 5
 const HOT = 'hot'
 
 /** @typedef {{ redisBytes: number, heapBytes: number }} Cost of one */
@@ -123,7 +124,7 @@ async function measureWaiters({ startServer, startWorkers }, id, count, { hold, 
   const redis = await BareRedis.connect({ port: server.port })
   const before = await look(redis, waiter)
   await waiter.call(wait, count)
-  const settled = await settle(holder, names)
+  const settled = await settle(redis, waiter, holder, names)
   const cost = settled ? costOf(before, await look(redis, waiter), count) : undefined
   redis.close()
   await stopAll([waiter, holder])
@@ -132,26 +133,34 @@ async function measureWaiters({ startServer, startWorkers }, id, count, { hold, 
 }
 
 /**
- * Until the server knows of a claim that waits for each of these names, and of no more than a moment ago.
+ * Until the server takes no more memory, and knows of a claim that waits for each of these names.
  *
- * @param {Worker} asked one whose memory is not measured: the answer is long
+ * @param {BareRedis} redis
+ * @param {Worker} waiter
+ * @param {Worker} asked another one, whose memory is not measured: the answer can be long
  * @param {readonly string[]} names
  * @returns {Promise<boolean>} false: that was never so
  */
-async function settle(asked, names) {
+async function settle(redis, waiter, asked, names) {
   const endMs = sharedNowMs() + SETTLE_MS
-  for (let same = 0, before = 0; same < SAME_POLLS; ) {
-    if (sharedNowMs() > endMs) return false
-    await delay(POLL_MS)
-    let waiting = 0
-    for (const of of names) {
-      const here = await asked.call('waiting', of)
-      waiting = here === 0 ? Number.NaN : waiting + here
+  for (let same = 0, before = 0; sharedNowMs() < endMs; ) {
+    // A process that is busy asking can't answer.
+    await waiter.call('breathe')
+    const bytes = await usedRedisBytes(redis)
+    same = Math.abs(bytes - before) < STEADY * bytes ? same + 1 : 0
+    before = bytes
+    if (same >= STEADY_POLLS) {
+      const known = await Promise.all(names.map((of) => asked.call('waiting', of)))
+      if (!known.includes(0)) return true
     }
-    same = waiting === before ? same + 1 : 0
-    before = waiting
+    await delay(POLL_MS)
   }
-  return true
+  return false
+}
+
+/** @param {BareRedis} redis */
+async function usedRedisBytes(redis) {
+  return Number(/used_memory:(\d+)/.exec(await redis.command('INFO', 'memory'))?.[1])
 }
 
 /**
@@ -160,8 +169,7 @@ async function settle(asked, names) {
  */
 async function look(redis, worker) {
   const heapBytes = await worker.call('usedHeapBytes')
-  const info = await redis.command('INFO', 'memory')
-  return { redisBytes: Number(/used_memory:(\d+)/.exec(info)?.[1]), heapBytes }
+  return { redisBytes: await usedRedisBytes(redis), heapBytes }
 }
 
 /**
@@ -203,6 +211,7 @@ export async function makeWorker({ id, url }) {
     waitTogether: (/** @type {number} */ claims) => wait(() => HOT, claims),
     // A server that is busy with so many claims may not answer in time: then it is not known yet.
     waiting: (/** @type {string} */ of) => locker.waiting?.(of).catch(() => 0),
+    breathe: () => delay(1),
     usedHeapBytes,
     // Everything ends with the process.
     close: () => {},
