@@ -21,9 +21,13 @@ import { shown } from './table.mjs'
  * @property {'more' | 'less'} better
  * @property {boolean} [log] from 1 on, by decades
  * @property {(one: any) => number | undefined} pick undefined: not shown in this panel
+ * @property {(one: any) => string} [note] behind the number
  */
 
-/** @typedef {{ label: string, kind: string, value: number }} Bar */
+/** @typedef {{ label: string, kind: string, value: number, note: string }} Bar */
+
+/** Who lets one claim have it all is fast, and no good. */
+const fairness = (/** @type {any} */ one) => (typeof one.jain === 'number' ? `Jain ${one.jain.toFixed(2)}` : '')
 
 /** @type {readonly Panel[]} */
 const PANELS = [
@@ -33,6 +37,7 @@ const PANELS = [
     unit: 'cycles/s',
     better: 'more',
     pick: (one) => (one.claims === 128 ? one.cyclesPerSecond : undefined),
+    note: fairness,
   },
   {
     workload: 'many-processes',
@@ -40,6 +45,7 @@ const PANELS = [
     unit: 'cycles/s',
     better: 'more',
     pick: (one) => one.cyclesPerSecond,
+    note: fairness,
   },
   {
     workload: 'many-processes',
@@ -74,9 +80,9 @@ CHARTED.push('redlock-universal', 'simple-redis-mutex', 'verrou')
 const MARGIN = 20
 const PANEL_WIDTH = 430
 const COLUMNS = 2
-const LABEL_WIDTH = 150
-/** For the number behind the longest bar. */
-const VALUE_WIDTH = 62
+const LABEL_WIDTH = 162
+/** For the number behind the longest bar, and what stands behind that. */
+const VALUE_WIDTH = 110
 const BAR_AREA = PANEL_WIDTH - LABEL_WIDTH - VALUE_WIDTH - MARGIN
 const TITLE_HEIGHT = 44
 const ROW_HEIGHT = 19
@@ -136,10 +142,11 @@ export function drawChart(report) {
  * @param {{ contenders?: any[] } | undefined} numbers
  * @returns {Bar[]} the best first
  */
-function barsOf({ better, pick }, numbers) {
+function barsOf({ better, pick, note = () => '' }, numbers) {
   const bars = (numbers?.contenders ?? []).flatMap((one) => {
     const value = CHARTED.includes(one.id) ? pick(one) : undefined
-    return typeof value === 'number' && Number.isFinite(value) ? [{ label: String(one.title), kind: String(one.kind), value }] : []
+    if (typeof value !== 'number' || !Number.isFinite(value)) return []
+    return [{ label: String(one.title), kind: String(one.kind), value, note: note(one) }]
   })
   return bars.sort((a, b) => (better === 'more' ? b.value - a.value : a.value - b.value))
 }
@@ -150,14 +157,14 @@ function barsOf({ better, pick }, numbers) {
  * @param {number} left
  * @param {number} top
  */
-function drawPanel({ title, unit, better, log = false }, bars, left, top) {
+function drawPanel({ title, unit, better, log = false, note }, bars, left, top) {
   const most = Math.max(...bars.map(({ value }) => value))
   const zero = left + LABEL_WIDTH
   const bottom = top + TITLE_HEIGHT + bars.length * ROW_HEIGHT - 2
   const decades = log ? Array.from({ length: Math.max(1, Math.ceil(Math.log10(most))) + 1 }, (_, i) => 10 ** i) : []
   const lengthOf = (/** @type {number} */ value) =>
     (log ? Math.log10(Math.max(1, value)) / Math.log10(decades.at(-1) ?? 10) : value / most) * BAR_AREA || 0
-  const explained = `${unit}${log ? ', log scale' : ''}; ${better} is better`
+  const explained = `${unit}${log ? ', log scale' : ''}; ${better} is better${note ? '. Jain index: 1.00 when all claims get the same' : ''}`
   const x = (/** @type {number} */ value) => (zero + lengthOf(value)).toFixed(1)
   return [
     '<g>',
@@ -175,12 +182,13 @@ function drawPanel({ title, unit, better, log = false }, bars, left, top) {
  * @param {number} top
  * @param {number} length
  */
-function drawBar({ label, kind, value }, zero, top, length) {
+function drawBar({ label, kind, value, note }, zero, top, length) {
   const base = top + BAR_HEIGHT - 2
   return [
     text(zero - 6, base, kind === 'ours' ? 'text' : 'soft', label, 'end'),
     `<rect class="bar ${escaped(kind)}" x="${zero}" y="${top}" width="${length.toFixed(1)}" height="${BAR_HEIGHT}"/>`,
     text(zero + length + 5, base, 'text small', shown(value >= 100 ? Math.round(value) : value)),
+    ...(note === '' ? [] : [text(zero + BAR_AREA + VALUE_WIDTH, base, 'soft small', note, 'end')]),
   ]
 }
 

@@ -23,7 +23,8 @@ import { jainIndex, percentile } from './stats.mjs'
  * @property {string} [firstError]
  * @property {number} startedMs
  * @property {number} endMs
- * @property {number} cpuMs
+ * @property {number} tookMs until the queue was empty
+ * @property {number} cpuMs in that time
  */
 
 /**
@@ -89,8 +90,8 @@ export async function contend(locker, { name, claims, limit, workMs, durationMs 
   if (!settled) await locker.giveUp?.()
   const unserved = [...waitingSinceMs].flatMap((sinceMs, claim) => (sinceMs === 0 ? [] : [claim, sinceMs]))
   const { user, system } = process.cpuUsage(cpuBefore)
-  const cpuMs = (user + system) / 1_000
-  return { notes: Float64Array.from(notes), unserved: Float64Array.from(unserved), errors, firstError, startedMs, endMs, cpuMs }
+  const spent = { tookMs: sharedNowMs() - startedMs, cpuMs: (user + system) / 1_000 }
+  return { notes: Float64Array.from(notes), unserved: Float64Array.from(unserved), errors, firstError, startedMs, endMs, ...spent }
 }
 
 /**
@@ -225,7 +226,7 @@ export function summarize(parts, visits, claims) {
     ),
     neverIn: claimants - shares.length,
     errors: parts.reduce((sum, { errors }) => sum + errors, 0),
-    clientCpuPercent: (parts.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / (endMs - startedMs)) * 100,
+    clientCpuPercent: parts.reduce((sum, { cpuMs, tookMs }) => sum + cpuMs / tookMs, 0) * 100,
   }
 }
 

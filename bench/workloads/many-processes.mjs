@@ -12,14 +12,7 @@ export const title = 'One hot name in many processes'
 
 const QUICK = ['halocksmith', 'halocksmith-remote', 'redlock', 'redis-semaphore']
 const TINY = ['halocksmith', 'redis-semaphore']
-const OTHERS = [
-  'redlock-tuned',
-  'redis-semaphore-tuned',
-  'simple-redis-mutex',
-  'redlock-universal-node-redis',
-  'redlock-universal',
-  'verrou',
-]
+const OTHERS = ['redlock-tuned', 'redis-semaphore-tuned', 'simple-redis-mutex', 'redlock-universal', 'verrou']
 const CONTENDERS = ['halocksmith', 'halocksmith-ioredis', 'halocksmith-remote', 'redlock', 'redis-semaphore', ...OTHERS]
 const AT_LEAST_OF_OTHERS = 1.2
 const AT_LEAST_OF_REMOTE = 0.95

@@ -12,14 +12,7 @@ export const title = 'One hot name in one process'
 
 const QUICK = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-semaphore']
 const TINY = ['halocksmith', 'redis-semaphore']
-const OTHERS = [
-  'redlock-tuned',
-  'redis-semaphore-tuned',
-  'simple-redis-mutex',
-  'redlock-universal-node-redis',
-  'redlock-universal',
-  'verrou',
-]
+const OTHERS = ['redlock-tuned', 'redis-semaphore-tuned', 'simple-redis-mutex', 'redlock-universal', 'verrou']
 const CONTENDERS = [...QUICK.slice(0, 2), 'halocksmith-remote', ...QUICK.slice(2), ...OTHERS]
 const CYCLES_AT_LEAST = 20
 const JAIN_AT_LEAST = 0.99
