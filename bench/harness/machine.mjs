@@ -1,6 +1,6 @@
 // @ts-check
 import { cpus, loadavg, platform } from 'node:os'
-import { versionOf, wantedPackages } from './packages.mjs'
+import { clientVersion, versionOf, wantedPackages } from './packages.mjs'
 
 /**
  * What the numbers depend on.
@@ -29,7 +29,7 @@ export function describeMachine(server) {
     load: loadavg()[0] ?? 0,
     node: process.version.slice(1),
     server,
-    client: `@redis/client ${versionOf('@redis/client')}`,
+    client: `@redis/client ${clientVersion()}`,
     libraries: Object.fromEntries(
       Object.keys(wantedPackages()).flatMap((name) => {
         const version = versionOf(name)
