@@ -19,7 +19,7 @@ const LIMIT = 8
 const EFFORT = {
   // A lease of 30 s is renewed every 10 s. Those that ask again and again need not be watched for so long.
   full: { processes: 8, waiters: 1_000, windowMs: 22_000, othersWindowMs: 3_000, ids: CONTENDERS },
-  quick: { processes: 8, waiters: 1_000, windowMs: 2_000, othersWindowMs: 500, ids: QUICK },
+  quick: { processes: 8, waiters: 1_000, windowMs: 1_500, othersWindowMs: 500, ids: QUICK },
   tiny: { processes: 2, waiters: 40, windowMs: 100, othersWindowMs: 100, ids: QUICK.slice(0, 1) },
 }
 /** Those that do something once in ten seconds only, if at all. */

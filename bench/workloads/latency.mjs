@@ -18,7 +18,7 @@ const LIMIT = 1.15
 const LIMIT_OF_OTHERS = 1
 const EFFORT = {
   full: { rounds: 11, cycles: 2_000, warmUpMs: 1_500, ids: CONTENDERS },
-  quick: { rounds: 3, cycles: 600, warmUpMs: 400, ids: QUICK },
+  quick: { rounds: 3, cycles: 400, warmUpMs: 400, ids: QUICK },
   tiny: { rounds: 2, cycles: 20, warmUpMs: 20, ids: CONTENDERS },
 }
 /**

@@ -21,7 +21,7 @@ const COMMANDS_LIMIT = 1
 const WORK_MS = 1
 const EFFORT = {
   full: { rounds: 3, roundMs: 2_000, warmUpMs: 500, crowd: { processes: 8, claims: 4 }, ids: CONTENDERS },
-  quick: { rounds: 1, roundMs: 700, warmUpMs: 200, crowd: { processes: 8, claims: 4 }, ids: QUICK },
+  quick: { rounds: 1, roundMs: 600, warmUpMs: 200, crowd: { processes: 8, claims: 4 }, ids: QUICK },
   tiny: { rounds: 1, roundMs: 50, warmUpMs: 20, crowd: { processes: 2, claims: 2 }, ids: TINY },
 }
 

@@ -35,7 +35,7 @@ export async function run(bench) {
   const all = []
   const prepared = []
   for (const contender of present) {
-    prepared.push(await prepareCrew(bench, contender, { processes: 1, claims: Math.max(...sizes) }, warmUpMs))
+    prepared.push(await prepareCrew(bench, contender, { processes: 1, claims: Math.min(...sizes) }, warmUpMs))
   }
   for (const claims of sizes) {
     const crews = prepared.map((crew) => ({ ...crew, claims }))
