@@ -12,7 +12,7 @@ import { stopAll } from '../harness/workers.mjs'
 export const name = 'memory'
 export const title = 'Memory'
 
-const QUICK = ['halocksmith', 'redlock', 'redis-semaphore']
+const QUICK = ['halocksmith', 'redis-semaphore']
 const CONTENDERS = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-semaphore']
 const LIMIT = 300
 const EFFORT = {

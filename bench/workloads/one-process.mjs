@@ -10,10 +10,10 @@ export { makeWorker } from '../harness/crew.mjs'
 export const name = 'one-process'
 export const title = 'One hot name in one process'
 
-const QUICK = ['halocksmith', 'halocksmith-ioredis', 'redlock', 'redis-semaphore']
+const QUICK = ['halocksmith', 'redlock', 'redis-semaphore']
 const TINY = ['halocksmith', 'redis-semaphore']
 const OTHERS = ['redlock-tuned', 'redis-semaphore-tuned', 'simple-redis-mutex', 'redlock-universal', 'verrou']
-const CONTENDERS = [...QUICK.slice(0, 2), 'halocksmith-remote', ...QUICK.slice(2), ...OTHERS]
+const CONTENDERS = ['halocksmith', 'halocksmith-ioredis', 'halocksmith-remote', 'redlock', 'redis-semaphore', ...OTHERS]
 const CYCLES_AT_LEAST = 20
 const JAIN_AT_LEAST = 0.99
 const WAIT_LIMIT = 1 / 20

@@ -22,7 +22,7 @@ const CPU_LIMIT = 0.4
 const FLIGHTS = [64, 256]
 const EFFORT = {
   full: { rounds: 7, roundMs: 300, warmUpMs: 1_000, ids: CONTENDERS },
-  quick: { rounds: 3, roundMs: 100, warmUpMs: 300, ids: QUICK },
+  quick: { rounds: 2, roundMs: 100, warmUpMs: 300, ids: QUICK },
   tiny: { rounds: 1, roundMs: 20, warmUpMs: 20, ids: QUICK },
 }
 /** A process that stood still is slow at first. */
