@@ -21,7 +21,7 @@ const LIMIT = 1.5
 const HOLD_MS = 1
 const EFFORT = {
   full: { rounds: 21, roundMs: 400, warmUpMs: 1_500, processes: [2, 8] },
-  quick: { rounds: 5, roundMs: 200, warmUpMs: 300, processes: [2] },
+  quick: { rounds: 3, roundMs: 200, warmUpMs: 300, processes: [2] },
   tiny: { rounds: 1, roundMs: 60, warmUpMs: 20, processes: [2] },
 }
 /** A round's first hand-overs are slow: the processes stood still. */
