@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 const LOOKS = 4
-const PAUSE_MS = 50
+const PAUSE_MS = 20
 
 /**
  * Bytes of this process' heap that are in use, after all garbage is gone: the least of several looks, as what is just on its way to the

@@ -22,7 +22,7 @@ const EFFORT = {
 }
 /** By then all claims must wait. */
 const SETTLE_MS = 60_000
-const POLL_MS = 150
+const POLL_MS = 100
 /** They all wait when the server's memory has changed by less than this part of it so many times in a row. */
 const STEADY = 0.005
 const STEADY_POLLS = 5
