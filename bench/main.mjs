@@ -1,7 +1,7 @@
 // @ts-check
-// Measures the built package against the raw limit of its server, and prints Markdown. See README.md.
+// Measures the built package against the raw limit of its server and against other libraries, and prints Markdown. See README.md.
 //
-//   node bench/main.mjs [--quick | --tiny] [--only <workload>[,…]] [--json <file>] [--profile <folder>]
+//   node bench/main.mjs [--quick | --tiny] [--only <workload>[,…]] [--json <file>] [--chart <file>] [--profile <folder>]
 
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,15 +9,17 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findRedisServer } from '../scripts/find-redis.mjs'
 import { startRedis } from '../scripts/redis-server.mjs'
+import { drawChart } from './harness/chart.mjs'
+import { installPackages } from './harness/install.mjs'
 import { describeMachine, machineLine } from './harness/machine.mjs'
 import { figureTable, isReached, markdown } from './harness/table.mjs'
 import { stopAll, Worker } from './harness/workers.mjs'
 import { workloads } from './workloads/index.mjs'
 
 /** @typedef {import('./workloads/index.mjs').Workload} Workload */
-/** @typedef {{ effort: import('./workloads/index.mjs').Effort, chosen: Workload[], json?: string, nodeOptions: string[] }} Options */
+/** @typedef {{ effort: import('./workloads/index.mjs').Effort, chosen: Workload[], json?: string, chart?: string, nodeOptions: string[] }} Options */
 
-const USAGE = `node bench/main.mjs [--quick | --tiny] [--only <workload>[,…]] [--json <file>] [--profile <folder>]
+const USAGE = `node bench/main.mjs [--quick | --tiny] [--only <workload>[,…]] [--json <file>] [--chart <file>] [--profile <folder>]
 workloads: ${workloads.map(({ name }) => name).join(', ')}`
 
 const options = readOptions()
@@ -29,8 +31,10 @@ if (options !== undefined) {
 }
 
 /** @param {Options} options */
-async function main({ effort, chosen, json, nodeOptions }) {
+async function main({ effort, chosen, json, chart, nodeOptions }) {
   lookAtBuild()
+  // To see that it runs, what is there is enough.
+  if (effort !== 'tiny') installPackages((line) => console.error(line))
   const redis = await findRedisServer({ install: 'quiet', log: (line) => console.error(line) })
   if (redis.path === null) throw new Error(redis.reason)
   const machine = describeMachine(redis.version)
@@ -42,15 +46,21 @@ async function main({ effort, chosen, json, nodeOptions }) {
   const numbers = {}
   for (const workload of chosen) {
     console.log(`\n## ${workload.title}\n`)
+    const startedMs = performance.now()
     const result = await run(workload, redis, effort, nodeOptions)
+    console.error(`${workload.name}: ${((performance.now() - startedMs) / 1_000).toFixed(1)} s`)
     for (const table of result.tables) console.log(`${markdown(table)}\n`)
-    console.log(figureTable(result.figures))
+    for (const note of result.notes ?? []) console.log(`${note}\n`)
+    if (result.figures.length > 0) console.log(figureTable(result.figures))
     numbers[workload.name] = { ...result.numbers, figures: result.figures.map((figure) => ({ ...figure, reached: isReached(figure) })) }
     figures.push(...result.figures)
   }
   if (chosen.length > 1) console.log(`\n## All figures\n\n${figureTable(figures)}`)
   const measuredAt = new Date().toISOString()
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ version, measuredAt, effort, machine, workloads: numbers }, null, 2)}\n`)
+  const report = { version, measuredAt, effort, machine, workloads: numbers }
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`)
+  if (chart !== undefined) writeFileSync(chart, drawChart(report))
+  console.log(`\nIt took ${Math.round(performance.now() / 1_000)} s.`)
 }
 
 /**
@@ -62,7 +72,13 @@ async function main({ effort, chosen, json, nodeOptions }) {
  * @param {readonly string[]} nodeOptions
  */
 async function run(workload, redis, effort, nodeOptions) {
-  const server = await startRedis({ redis })
+  /** @type {import('../scripts/redis-server.mjs').RedisServer[]} */
+  const servers = []
+  const startServer = async () => {
+    const server = await startRedis({ redis })
+    servers.push(server)
+    return server
+  }
   /** @type {Worker[]} */
   const started = []
   /** @param {readonly object[]} setups */
@@ -73,30 +89,31 @@ async function run(workload, redis, effort, nodeOptions) {
     return workers
   }
   try {
-    return await workload.run({ server, effort, startWorkers })
+    return await workload.run({ server: await startServer(), effort, startServer, startWorkers })
   } finally {
     await stopAll(started)
-    await server.stop()
+    for (const server of servers) await server.stop()
   }
 }
 
 /** @returns {Options | undefined} */
 function readOptions() {
-  /** @type {Record<'quick' | 'tiny', { type: 'boolean' }> & Record<'only' | 'json' | 'profile', { type: 'string' }>} */
+  /** @type {Record<'quick' | 'tiny', { type: 'boolean' }> & Record<'only' | 'json' | 'chart' | 'profile', { type: 'string' }>} */
   const known = {
     quick: { type: 'boolean' },
     tiny: { type: 'boolean' },
     only: { type: 'string' },
     json: { type: 'string' },
+    chart: { type: 'string' },
     profile: { type: 'string' },
   }
   try {
-    const { quick, tiny, only, json, profile } = parseArgs({ options: known }).values
+    const { quick, tiny, only, json, chart, profile } = parseArgs({ options: known }).values
     const names = only?.split(',') ?? workloads.map(({ name }) => name)
     const chosen = workloads.filter(({ name }) => names.includes(name))
     if (chosen.length !== names.length) return undefined
     const nodeOptions = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
-    return { effort: tiny ? 'tiny' : quick ? 'quick' : 'full', chosen, json, nodeOptions }
+    return { effort: tiny ? 'tiny' : quick ? 'quick' : 'full', chosen, json, chart, nodeOptions }
   } catch (error) {
     console.error(/** @type {Error} */ (error).message)
     return undefined

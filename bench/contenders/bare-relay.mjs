@@ -58,7 +58,7 @@ export async function makeRelay(url, index, processes) {
     await ask()
     if (first) await visit(sharedNowMs(), `${endMs} ${workMs} ${own ? 1 : 0}`)
     await delay(Math.max(0, endMs - sharedNowMs()) + LINGER_MS)
-    return Float64Array.from(now.notes)
+    return { notes: Float64Array.from(now.notes) }
   }
 
   await client.subscribe(`relay:${index}`, (message) => void visit(sharedNowMs(), message))

@@ -1,15 +1,10 @@
 // @ts-check
-/** This library as a program uses it, with its defaults: leases of 30 s, renewed. */
-import { createLocksmith } from 'halocksmith'
-
-export const title = 'halocksmith'
+/** This library as a program uses it, with its defaults: leases of 30 s, renewed; on a connection of its own. */
+// By its path: by its name this folder, which is a package of its own, would not find it.
+import { createLocksmith } from '../../dist/index.mjs'
+import { locksmithLocker } from './locksmith-locker.mjs'
 
 /** @param {string} url */
 export async function connect(url) {
-  const locksmith = createLocksmith({ url })
-  return {
-    acquire: (/** @type {string} */ name) => locksmith.acquire(name),
-    waiting: async (/** @type {string} */ name) => (await locksmith.query({ name })).pending.length,
-    close: () => locksmith.close(),
-  }
+  return locksmithLocker(createLocksmith({ url }))
 }

@@ -3,8 +3,6 @@
 import { createClient } from '@redis/client'
 import { rawLocker } from './raw-locker.mjs'
 
-export const title = "raw, with node-redis' default settings"
-
 /** @param {string} url */
 export function connect(url) {
   const client = createClient({ url })

@@ -3,8 +3,6 @@
 import { createClient } from '@redis/client'
 import { rawLocker } from './raw-locker.mjs'
 
-export const title = 'raw limit: SET NX PX, compare-and-delete'
-
 /**
  * Speaks RESP 3 and has no time limit for commands, as our own client.
  *

@@ -1,8 +1,6 @@
 // @ts-check
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { cpus, loadavg, platform } from 'node:os'
-import { dirname, join } from 'node:path'
+import { clientVersion, versionOf, wantedPackages } from './packages.mjs'
 
 /**
  * What the numbers depend on.
@@ -15,6 +13,7 @@ import { dirname, join } from 'node:path'
  * @property {string} node
  * @property {string} server
  * @property {string} client
+ * @property {Record<string, string>} libraries what it is compared with, as far as installed, and the clients that these need
  */
 
 /**
@@ -30,29 +29,18 @@ export function describeMachine(server) {
     load: loadavg()[0] ?? 0,
     node: process.version.slice(1),
     server,
-    client: `@redis/client ${versionOf('@redis/client')}`,
+    client: `@redis/client ${clientVersion()}`,
+    libraries: Object.fromEntries(
+      Object.keys(wantedPackages()).flatMap((name) => {
+        const version = versionOf(name)
+        return version === undefined ? [] : [[name, version]]
+      }),
+    ),
   }
 }
 
 /** @param {Machine} machine */
-export function machineLine({ cores, cpu, system, load, node, server, client }) {
-  return `${cores} cores (${cpu}, ${system}), load ${load.toFixed(1)} before; Node ${node}, ${server} on loopback, ${client}`
-}
-
-/**
- * A package need not export its package.json: that lies in a folder above its main file.
- *
- * @param {string} name
- */
-function versionOf(name) {
-  let folder = dirname(createRequire(import.meta.url).resolve(name))
-  for (; folder !== dirname(folder); folder = dirname(folder)) {
-    try {
-      const found = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-      if (found.name === name) return found.version
-    } catch {
-      // Further up.
-    }
-  }
-  return 'of unknown version'
+export function machineLine({ cores, cpu, system, load, node, server, client, libraries }) {
+  const versions = [client, ...Object.entries(libraries).map(([name, version]) => `${name} ${version}`)]
+  return `${cores} cores (${cpu}, ${system}), load ${load.toFixed(1)} before; Node ${node}, ${server} on loopback, ${versions.join(', ')}`
 }

@@ -14,7 +14,8 @@
  * @typedef {object} Figure
  * @property {string} what
  * @property {number} measured
- * @property {number} limit `measured` may be this at most
+ * @property {number} [limit] `measured` may be this at most
+ * @property {number} [atLeast] or it has to be this at least
  * @property {string} unit behind both numbers: `×`, `commands a second`
  */
 
@@ -23,7 +24,7 @@ export function markdown({ title, columns, rows }) {
   const cells = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? shown(cell) : cell)))
   const widths = columns.map((column, i) => Math.max(3, column.length, ...cells.map((row) => (row[i] ?? '').length)))
   // A column of numbers is read from the right.
-  const right = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === 'number'))
+  const right = columns.map((_, i) => rows.some((row) => typeof row[i] === 'number') && rows.every((row) => isNumeric(row[i])))
   const pad = (/** @type {string} */ text, /** @type {number} */ i) => {
     const width = /** @type {number} */ (widths[i])
     return right[i] ? text.padStart(width) : text.padEnd(width)
@@ -34,21 +35,35 @@ export function markdown({ title, columns, rows }) {
 }
 
 /** @param {Figure} figure */
-export function isReached({ measured, limit }) {
-  return measured <= limit
+export function isReached({ measured, limit = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_INFINITY }) {
+  return measured <= limit && measured >= atLeast
 }
 
 /** @param {readonly Figure[]} figures */
 export function figureTable(figures) {
   const rows = figures.map((figure) => {
-    const { what, measured, limit, unit } = figure
-    return [what, `${shown(measured)} ${unit}`, `≤ ${limit} ${unit}`, isReached(figure) ? 'reached' : '**missed**']
+    const { what, measured, limit, atLeast, unit } = figure
+    const bound = limit === undefined ? `≥ ${atLeast}` : `≤ ${limit}`
+    return [what, `${shown(measured)} ${unit}`.trim(), `${bound} ${unit}`.trim(), isReached(figure) ? 'reached' : '**missed**']
   })
   return markdown({ columns: ['figure', 'measured', 'to reach', ''], rows })
 }
 
-/** @param {number} value */
-function shown(value) {
+/** What stands in a column of numbers where there is none. */
+export const NONE = '-'
+
+/** @param {string | number | undefined} cell */
+function isNumeric(cell) {
+  return typeof cell === 'number' || cell === NONE
+}
+
+/**
+ * With about three significant digits.
+ *
+ * @param {number} value
+ */
+export function shown(value) {
+  if (!Number.isFinite(value)) return NONE
   if (Number.isInteger(value)) return value.toLocaleString('en')
   const digits = Math.min(3, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))))
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })

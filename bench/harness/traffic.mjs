@@ -22,6 +22,8 @@ import { BareRedis } from '../../scripts/bare-redis.mjs'
  * @property {number} cpuMs
  */
 
+/** Tells that all has been seen. */
+const END_MARK = 'all that was to be watched'
 /** What looking itself sends. */
 const INFOS_A_LOOK = 2
 
@@ -97,11 +99,26 @@ export async function commandsInScripts(server, exercise) {
   let text = ''
   monitor.setEncoding('utf8')
   const failed = new Promise((_, reject) => monitor.once('error', reject))
-  const watching = new Promise((resolve) => monitor.on('data', (chunk) => resolve((text += chunk))))
-  monitor.write('MONITOR\r\n')
+  const seen = (/** @type {string} */ part) =>
+    new Promise((resolve) => {
+      const look = () => text.includes(part) && resolve(undefined)
+      monitor.on('data', look)
+      look()
+    })
+  monitor.on('data', (chunk) => (text += chunk))
+  const redis = await BareRedis.connect({ port: server.port })
+  const watch = async () => {
+    monitor.write('MONITOR\r\n')
+    await seen('+OK')
+    await exercise()
+    // What was done before it arrives before it.
+    await redis.command('ECHO', END_MARK)
+    await seen(END_MARK)
+  }
   try {
-    await Promise.race([watching.then(exercise), failed])
+    await Promise.race([watch(), failed])
   } finally {
+    redis.close()
     monitor.destroy()
   }
   const inside = new Set()

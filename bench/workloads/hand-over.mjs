@@ -4,7 +4,7 @@
  * a script that deletes a key and publishes, heard by another process.
  */
 import { makeRelay } from '../contenders/bare-relay.mjs'
-import { contender } from '../contenders/index.mjs'
+import { connect, contenders } from '../contenders/index.mjs'
 import { sharedNowMs } from '../harness/clock.mjs'
 import { checkExclusion, contend, handOversMs, visitsOf } from '../harness/contention.mjs'
 import { interleave } from '../harness/rounds.mjs'
@@ -21,7 +21,7 @@ const LIMIT = 1.5
 const HOLD_MS = 1
 const EFFORT = {
   full: { rounds: 21, roundMs: 400, warmUpMs: 1_500, processes: [2, 8] },
-  quick: { rounds: 5, roundMs: 200, warmUpMs: 300, processes: [2, 8] },
+  quick: { rounds: 3, roundMs: 200, warmUpMs: 300, processes: [2] },
   tiny: { rounds: 1, roundMs: 60, warmUpMs: 20, processes: [2] },
 }
 /** A round's first hand-overs are slow: the processes stood still. */
@@ -57,12 +57,13 @@ export async function run(bench) {
 async function measure({ server, effort, startWorkers }, processes) {
   const { rounds, roundMs, warmUpMs } = EFFORT[effort]
   const crews = []
-  for (const id of [BARE, ...CONTENDERS]) {
+  const { present } = await contenders(CONTENDERS)
+  for (const { id, title: who } of [{ id: BARE, title: BARE }, ...present]) {
     const workers = await startWorkers(Array.from({ length: processes }, (_, index) => ({ id, url: server.url, index, processes })))
     // Each by itself and without work: so there are many more hand-overs, and what runs often enough is compiled.
     await callAll(workers, 'warmUp', warmUpMs)
     await handOver(workers, 0, warmUpMs)
-    crews.push({ id, title: id === BARE ? BARE : (await contender(id)).title, workers })
+    crews.push({ id, title: who, workers })
   }
   const measured = await interleave(rounds, crews, async ({ workers }) => {
     await handOver(workers, HOLD_MS, Math.min(roundMs, REWARM_MS))
@@ -78,7 +79,7 @@ async function measure({ server, effort, startWorkers }, processes) {
  * @param {readonly import('../harness/workers.mjs').Worker[]} workers
  * @param {number} workMs how long each holds the name
  * @param {number} durationMs after that none asks again
- * @returns {Promise<Float64Array[]>}
+ * @returns {Promise<Pick<import('../harness/contention.mjs').Part, 'notes'>[]>}
  */
 function handOver(workers, workMs, durationMs) {
   return callAll(workers, 'handOver', { workMs, durationMs, endMs: sharedNowMs() + durationMs })
@@ -116,7 +117,7 @@ function typical(rounds, bare) {
 /** @param {{ id: string, url: string, index: number, processes: number }} setup */
 export async function makeWorker({ id, url, index, processes }) {
   if (id === BARE) return makeRelay(url, index, processes)
-  const locker = await (await contender(id)).connect(url)
+  const locker = await connect(id, url)
   return {
     // Two claims of one process hand over to each other.
     warmUp: (/** @type {number} */ durationMs) => contend(locker, { name: `own-${index}`, claims: 2, workMs: 0, durationMs }),

@@ -3,7 +3,14 @@
 import * as commands from './commands.mjs'
 import * as handOver from './hand-over.mjs'
 import * as idleWaiters from './idle-waiters.mjs'
+import * as imports from './import.mjs'
 import * as latency from './latency.mjs'
+import * as manyProcesses from './many-processes.mjs'
+import * as memory from './memory.mjs'
+import * as oneProcess from './one-process.mjs'
+import * as scale from './scale.mjs'
+import * as semaphore from './semaphore.mjs'
+import * as throughput from './throughput.mjs'
 
 /** @typedef {'full' | 'quick' | 'tiny'} Effort how much is measured; `tiny` only shows that it runs */
 
@@ -11,6 +18,7 @@ import * as latency from './latency.mjs'
  * @typedef {object} Bench what a workload is given
  * @property {import('../../scripts/redis-server.mjs').RedisServer} server of its own, and empty
  * @property {Effort} effort
+ * @property {() => Promise<import('../../scripts/redis-server.mjs').RedisServer>} startServer another one; ends with the workload at the latest
  * @property {(setups: readonly object[]) => Promise<import('../harness/workers.mjs').Worker[]>} startWorkers one for each setup. Those
  *   that the workload does not stop end with it
  */
@@ -19,6 +27,7 @@ import * as latency from './latency.mjs'
  * @typedef {object} Result
  * @property {import('../harness/table.mjs').Table[]} tables
  * @property {import('../harness/table.mjs').Figure[]} figures
+ * @property {readonly string[]} [notes] who is left out, and why
  * @property {object} numbers for a file, with units in the names
  */
 
@@ -32,4 +41,16 @@ import * as latency from './latency.mjs'
  */
 
 /** @type {readonly Workload[]} */
-export const workloads = [latency, commands, idleWaiters, handOver]
+export const workloads = [
+  latency,
+  throughput,
+  oneProcess,
+  manyProcesses,
+  semaphore,
+  commands,
+  handOver,
+  idleWaiters,
+  scale,
+  memory,
+  imports,
+]

@@ -1,20 +1,25 @@
 // @ts-check
 /** How long one acquire and release takes when nobody else wants the name, one at a time. */
-import { contender } from '../contenders/index.mjs'
+import { connect, contenders } from '../contenders/index.mjs'
+import { best, measuredOnly, ratio } from '../harness/compare.mjs'
 import { interleave } from '../harness/rounds.mjs'
 import { median, percentile } from '../harness/stats.mjs'
-import { Traffic } from '../harness/traffic.mjs'
+import { commandsInScripts, Traffic } from '../harness/traffic.mjs'
 import { callAll } from '../harness/workers.mjs'
 
 export const name = 'latency'
 export const title = 'Uncontended cycle, one at a time'
 
-const CONTENDERS = ['raw', 'raw-defaults', 'halocksmith']
-const LIMIT = 1.25
+const QUICK = ['raw', 'halocksmith', 'simple-redis-mutex', 'raw-ioredis', 'halocksmith-ioredis', 'redlock', 'redis-semaphore']
+const CONTENDERS = [...QUICK, 'raw-defaults', 'redlock-universal-node-redis', 'redlock-universal', 'verrou']
+const CLIENTS = /** @type {const} */ (['node-redis', 'ioredis'])
+/** Against the raw limit, and against the fastest other library, on the same client. */
+const LIMIT = 1.15
+const LIMIT_OF_OTHERS = 1
 const EFFORT = {
-  full: { rounds: 15, cycles: 2_000, warmUpMs: 1_500 },
-  quick: { rounds: 5, cycles: 2_000, warmUpMs: 600 },
-  tiny: { rounds: 2, cycles: 20, warmUpMs: 20 },
+  full: { rounds: 11, cycles: 2_000, warmUpMs: 1_500, ids: CONTENDERS },
+  quick: { rounds: 3, cycles: 400, warmUpMs: 400, ids: QUICK },
+  tiny: { rounds: 2, cycles: 20, warmUpMs: 20, ids: CONTENDERS },
 }
 /**
  * The contenders take turns after so many cycles, many times in a round. A cycle takes three times as long when the system has the client
@@ -26,80 +31,97 @@ const REWARM_CYCLES = 10
 /** How many names are used in turn: programs meet most names again. */
 const NAMES = 1_000
 
-/** @typedef {{ durationsMs: Float64Array, clientCpuMs: number, serverCpuMs: number }} Slice */
-/** @typedef {{ p50Us: number, p99Us: number, clientCpuUs: number, serverCpuUs: number }} Round */
+/** @typedef {{ durationsMs: Float64Array, clientCpuMs: number, serverCpuMs: number, sent: number }} Slice */
+/** @typedef {{ worker: import('../harness/workers.mjs').Worker, traffic: Traffic }} Crew */
+/** @typedef {ReturnType<typeof roundOf>} Round */
+/** @typedef {import('../contenders/index.mjs').Contender & ReturnType<typeof typical>} Measured */
 
 /** @param {import('./index.mjs').Bench} bench */
 export async function run({ server, effort, startWorkers }) {
-  const { rounds, cycles, warmUpMs } = EFFORT[effort]
-  const workers = await startWorkers(CONTENDERS.map((id) => ({ id, url: server.url })))
+  const { rounds, cycles, warmUpMs, ids } = EFFORT[effort]
+  const { present, notes } = await contenders(ids)
+  const workers = await startWorkers(present.map(({ id }) => ({ id, url: server.url })))
   await callAll(workers, 'warmUp', warmUpMs)
-  const traffic = await Traffic.open(server)
-  /** @param {import('../harness/workers.mjs').Worker} worker */
-  const measureSlice = async (worker) => {
+  /** @type {Crew[]} */
+  const crews = []
+  for (const worker of workers) {
+    const inside = await commandsInScripts(server, () => worker.call('measure', REWARM_CYCLES))
+    crews.push({ worker, traffic: await Traffic.open(server, inside) })
+  }
+  /** @param {Crew} crew */
+  const measureSlice = async ({ worker, traffic }) => {
     await worker.call('measure', REWARM_CYCLES)
-    const beforeMs = await traffic.cpuMs()
+    const before = await traffic.look()
     const { durationsMs, clientCpuMs } = await worker.call('measure', Math.min(SLICE, cycles))
-    return { durationsMs, clientCpuMs, serverCpuMs: (await traffic.cpuMs()) - beforeMs }
+    const { serverCpuMs, sent } = await traffic.since(before)
+    return { durationsMs, clientCpuMs, serverCpuMs, sent }
   }
   /** @type {Round[][]} */
-  const measured = CONTENDERS.map(() => [])
+  const measured = present.map(() => [])
   for (let round = 0; round < rounds; round++) {
-    const slices = await interleave(Math.ceil(cycles / SLICE), workers, measureSlice)
+    const slices = await interleave(Math.ceil(cycles / SLICE), crews, measureSlice)
     slices.forEach((of, i) => measured[i]?.push(roundOf(of)))
   }
-  traffic.close()
-  const titles = await Promise.all(CONTENDERS.map(async (id) => (await contender(id)).title))
-  return report(titles, measured, EFFORT[effort])
+  for (const { traffic } of crews) traffic.close()
+  const all = present.map((contender, i) => ({ ...contender, ...typical(measured[i] ?? []) }))
+  return { ...report(all), notes, numbers: { rounds, cycles, contenders: all } }
 }
 
-/**
- * @param {readonly Slice[]} slices
- * @returns {Round}
- */
+/** @param {readonly Slice[]} slices */
 function roundOf(slices) {
   const durationsMs = slices.flatMap((slice) => [...slice.durationsMs])
-  const meanUs = (/** @type {(slice: Slice) => number} */ ms) =>
-    (slices.reduce((sum, slice) => sum + ms(slice), 0) / durationsMs.length) * 1_000
+  const mean = (/** @type {(slice: Slice) => number} */ of) => slices.reduce((sum, slice) => sum + of(slice), 0) / durationsMs.length
   return {
     p50Us: percentile(durationsMs, 0.5) * 1_000,
     p99Us: percentile(durationsMs, 0.99) * 1_000,
-    clientCpuUs: meanUs(({ clientCpuMs }) => clientCpuMs),
-    serverCpuUs: meanUs(({ serverCpuMs }) => serverCpuMs),
+    longestMs: percentile(durationsMs, 1),
+    clientCpuUs: mean(({ clientCpuMs }) => clientCpuMs) * 1_000,
+    serverCpuUs: mean(({ serverCpuMs }) => serverCpuMs) * 1_000,
+    commandsPerCycle: mean(({ sent }) => sent),
   }
 }
 
-/**
- * @param {readonly string[]} titles
- * @param {readonly Round[][]} measured for each contender its rounds
- * @param {object} effort
- */
-function report(titles, measured, effort) {
-  const raw = /** @type {Round[]} */ (measured[0])
-  const contenders = measured.map((rounds, i) => ({
-    id: CONTENDERS[i],
-    title: titles[i] ?? '',
-    p50Us: median(rounds.map(({ p50Us }) => p50Us)),
-    p99Us: median(rounds.map(({ p99Us }) => p99Us)),
-    // Within a round the machine is about the same for all.
-    ratioOfP50: median(rounds.map(({ p50Us }, round) => p50Us / /** @type {Round} */ (raw[round]).p50Us)),
-    clientCpuUs: median(rounds.map(({ clientCpuUs }) => clientCpuUs)),
-    serverCpuUs: median(rounds.map(({ serverCpuUs }) => serverCpuUs)),
-    rounds,
-  }))
-  const rows = contenders.map((one) => [one.title, one.p50Us, one.p99Us, one.ratioOfP50, one.clientCpuUs, one.serverCpuUs])
-  const columns = ['a cycle is acquire + release', 'p50 µs', 'p99 µs', 'p50 × raw', 'client CPU µs', 'server CPU µs']
-  const measuredRatio = contenders.find(({ id }) => id === 'halocksmith')?.ratioOfP50 ?? Number.NaN
+/** @param {readonly Round[]} rounds */
+function typical(rounds) {
+  const of = (/** @type {(round: Round) => number} */ pick) => median(rounds.map(pick))
   return {
-    tables: [{ columns, rows }],
-    figures: [{ what: 'uncontended cycle, p50 against the raw limit', measured: measuredRatio, limit: LIMIT, unit: '×' }],
-    numbers: { ...effort, contenders },
+    p50Us: of((round) => round.p50Us),
+    p99Us: of((round) => round.p99Us),
+    longestMs: of((round) => round.longestMs),
+    clientCpuUs: of((round) => round.clientCpuUs),
+    serverCpuUs: of((round) => round.serverCpuUs),
+    commandsPerCycle: of((round) => round.commandsPerCycle),
+    rounds,
   }
+}
+
+const p50 = (/** @type {{ p50Us: number }} */ { p50Us }) => p50Us
+
+/** @param {readonly Measured[]} all */
+function report(all) {
+  const rawOf = (/** @type {string} */ client) => all.find((one) => one.kind === 'raw' && one.client === client)
+  const rows = all.map((one) => {
+    const { p50Us, p99Us, longestMs, commandsPerCycle, clientCpuUs, serverCpuUs } = one
+    return [one.title, one.client, p50Us, ratio(one, rawOf(one.client), p50), p99Us, longestMs, commandsPerCycle, clientCpuUs, serverCpuUs]
+  })
+  const columns = ['a cycle is acquire + release', 'client', 'p50 µs', 'p50 × raw', 'p99 µs', 'longest ms', 'commands a cycle']
+  columns.push('client CPU µs', 'server CPU µs')
+  const figures = CLIENTS.flatMap((client) => {
+    const ours = all.find((one) => one.kind === 'ours' && one.client === client)
+    const others = all.filter((one) => one.kind === 'theirs' && one.client === client)
+    const fastest = best(others, ({ p50Us }) => -p50Us)
+    const what = `uncontended cycle on ${client}, p50 against`
+    return [
+      { what: `${what} the raw limit`, measured: ratio(ours, rawOf(client), p50), limit: LIMIT, unit: '×' },
+      { what: `${what} ${fastest?.title}`, measured: ratio(ours, fastest, p50), limit: LIMIT_OF_OTHERS, unit: '×' },
+    ]
+  })
+  return { tables: [{ columns, rows }], figures: measuredOnly(figures) }
 }
 
 /** @param {{ id: string, url: string }} setup */
 export async function makeWorker({ id, url }) {
-  const locker = await (await contender(id)).connect(url)
+  const locker = await connect(id, url)
   let count = 0
   const cycle = async () => {
     const held = await locker.acquire(`${id}-${count++ % NAMES}`)

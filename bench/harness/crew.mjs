@@ -1,0 +1,145 @@
+// @ts-check
+/** The processes of one contender that want the same name: started, warmed up, and measured in rounds. */
+import { connect } from '../contenders/index.mjs'
+import { checkExclusion, checkLimit, contend, summarize, visitsOf } from './contention.mjs'
+import { median } from './stats.mjs'
+import { commandsInScripts, Traffic } from './traffic.mjs'
+import { callAll, stopAll } from './workers.mjs'
+
+/** @typedef {import('../contenders/index.mjs').Contender} Contender */
+
+/**
+ * @typedef {object} Crowd
+ * @property {number} processes
+ * @property {number} claims of each process
+ * @property {number} [limit] of a semaphore; without it, it is a mutex
+ */
+
+/** @typedef {Contender & Crowd & { workers: import('./workers.mjs').Worker[], traffic: Traffic }} Crew */
+/** @typedef {Awaited<ReturnType<typeof measureCrew>>} Round */
+/** @typedef {Contender & Crowd & ReturnType<typeof typical>} Measured */
+
+/** So long is watched which commands are called by scripts. */
+const WATCH_MS = 20
+
+/**
+ * Starts them and lets them run for a while; they need {@link makeWorker} over there.
+ *
+ * @param {import('../workloads/index.mjs').Bench} bench
+ * @param {Contender} contender
+ * @param {Crowd} crowd
+ * @param {number} warmUpMs
+ * @returns {Promise<Crew>}
+ */
+export async function prepareCrew({ server, startWorkers }, contender, crowd, warmUpMs) {
+  const { processes, claims, limit } = crowd
+  const workers = await startWorkers(new Array(processes).fill({ id: contender.id, url: server.url }))
+  const warmUp = { name: `warm-up of ${contender.id}`, claims, limit, workMs: 0, durationMs: warmUpMs }
+  await callAll(workers, 'contend', warmUp)
+  const inside = await commandsInScripts(server, () => callAll(workers, 'contend', { ...warmUp, durationMs: WATCH_MS }))
+  return { ...contender, ...crowd, workers, traffic: await Traffic.open(server, inside) }
+}
+
+/**
+ * One round. Fails when the lock was not exclusive.
+ *
+ * @param {Crew} crew
+ * @param {number} workMs
+ * @param {number} durationMs
+ */
+export async function measureCrew({ id, workers, claims, limit, traffic }, workMs, durationMs) {
+  const before = await traffic.look()
+  const parts = await callAll(workers, 'contend', { name: `hot of ${id}`, claims, limit, workMs, durationMs })
+  const { sent, inside, serverCpuMs } = await traffic.since(before)
+  const visits = visitsOf(parts)
+  try {
+    if (limit === undefined) checkExclusion(visits)
+    else checkLimit(visits, limit)
+  } catch (error) {
+    throw new Error(`${id} is no lock: ${/** @type {Error} */ (error).message}`)
+  }
+  const summary = summarize(parts, visits, claims)
+  return {
+    ...summary,
+    commandsPerCycle: sent / summary.visits,
+    insidePerCycle: inside / summary.visits,
+    serverCpuUsPerCycle: (serverCpuMs / summary.visits) * 1_000,
+  }
+}
+
+/** @param {Crew} crew */
+export async function endCrew({ workers, traffic }) {
+  traffic.close()
+  await stopAll(workers)
+}
+
+/**
+ * For the numbers: without what runs.
+ *
+ * @param {Crew} crew
+ * @param {readonly Round[]} rounds
+ * @returns {Measured}
+ */
+export function measuredOf({ workers: _, traffic: __, ...rest }, rounds) {
+  return { ...rest, ...typical(rounds) }
+}
+
+/** @param {readonly Round[]} rounds */
+function typical(rounds) {
+  const of = (/** @type {(round: Round) => number} */ pick) => median(rounds.map(pick))
+  return {
+    commandsPerCycle: of((round) => round.commandsPerCycle),
+    insidePerCycle: of((round) => round.insidePerCycle),
+    cyclesPerSecond: of((round) => round.cyclesPerSecond),
+    serverCpuUsPerCycle: of((round) => round.serverCpuUsPerCycle),
+    clientCpuPercent: of((round) => round.clientCpuPercent),
+    waitP50Ms: of((round) => round.waitP50Ms),
+    longestWaitMs: of((round) => round.longestWaitMs),
+    jain: of((round) => round.jain),
+    jainOfProcesses: of((round) => round.jainOfProcesses),
+    neverIn: of((round) => round.neverIn),
+    errors: of((round) => round.errors),
+    rounds,
+  }
+}
+
+/** The columns of {@link contendedRow}. */
+export const CONTENDED_COLUMNS = [
+  '',
+  'cycles/s',
+  'commands a cycle',
+  'Jain index',
+  'longest wait ms',
+  'wait p50 ms',
+  'never in',
+  'errors',
+  'client CPU %',
+]
+
+/** @param {Measured} one */
+export function contendedRow({
+  title,
+  cyclesPerSecond,
+  commandsPerCycle,
+  jain,
+  longestWaitMs,
+  waitP50Ms,
+  neverIn,
+  errors,
+  clientCpuPercent,
+}) {
+  return [title, cyclesPerSecond, commandsPerCycle, jain, longestWaitMs, waitP50Ms, neverIn, errors, clientCpuPercent]
+}
+
+/**
+ * In a worker.
+ *
+ * @param {{ id: string, url: string }} setup
+ */
+export async function makeWorker({ id, url }) {
+  const locker = await connect(id, url)
+  return {
+    contend: (/** @type {import('./contention.mjs').Contention} */ contention) => contend(locker, contention),
+    close: () => locker.close(),
+  }
+}
