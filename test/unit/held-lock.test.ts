@@ -2,10 +2,11 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { LockLostError, LockOptionError, LockUnavailableError } from '../../src/errors.js'
 import { Keeper } from '../../src/lease/keeper.js'
 import { Lease, type LeaseTerms } from '../../src/lease/lease.js'
-import { SingleHeldLock } from '../../src/primitives/held-lock.js'
+import { type Holding, SingleHeldLock } from '../../src/primitives/held-lock.js'
 import { parseSerialized } from '../../src/primitives/serialized.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeStore, refused, unreachable } from '../support/fake-store.js'
+import { makeTenure } from '../support/tenures.js'
 
 const TTL_MS = 30_000
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA.1'
@@ -14,18 +15,21 @@ let clock: FakeClock
 let store: FakeStore
 let keeper: Keeper
 let lease: Lease
+let handOver: Holding['handOver']
 
 beforeEach(() => {
   clock = new FakeClock()
   store = new FakeStore()
   keeper = new Keeper(store, clock)
+  handOver = () => false
 })
 
 function hold(terms: Partial<LeaseTerms> = {}, { stray = false } = {}): SingleHeldLock {
-  const all = { name: 'a', id: ID, ttlMs: TTL_MS, autoExtend: false, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0, ...terms }
-  lease = new Lease(all, { fencingToken: 7, validUntilMs: clock.now() + all.ttlMs }, false, stray, clock)
+  const usual = { name: 'a', claimId: ID, info: '', ttlMs: TTL_MS, autoExtend: false, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+  const all = { ...usual, ...terms }
+  lease = new Lease(all, makeTenure(clock.now(), { id: ID, ttlMs: all.ttlMs, stray }), 7, clock)
   keeper.keep(lease)
-  return new SingleHeldLock(lease, { store, clock, keeper, releasing: new Set() })
+  return new SingleHeldLock(lease, { store, clock, keeper, handOver, releasing: new Set() })
 }
 
 test('shows what it is', () => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { LockLostError } from '../../src/errors.js'
 import { Lease, type LeaseTerms } from '../../src/lease/lease.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
+import { makeTenure } from '../support/tenures.js'
 
 const TTL_MS = 1_000
 /** The margin that is kept back of a lease of a second. */
@@ -15,8 +16,9 @@ beforeEach(() => {
 })
 
 function makeLease(terms: Partial<LeaseTerms> = {}, pushed = false, validForMs = TTL_MS): Lease {
-  const all = { name: 'a', id: 's.1', ttlMs: TTL_MS, autoExtend: true, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0, ...terms }
-  return new Lease(all, { fencingToken: 7, validUntilMs: clock.now() + validForMs }, pushed, false, clock)
+  const usual = { name: 'a', claimId: 's.1', info: '', ttlMs: TTL_MS, autoExtend: true, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+  const all = { ...usual, ...terms }
+  return new Lease(all, makeTenure(clock.now(), { ttlMs: all.ttlMs, validUntilMs: clock.now() + validForMs, pushed }), 7, clock)
 }
 
 describe('time', () => {
