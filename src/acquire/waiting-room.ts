@@ -116,7 +116,10 @@ export class WaitingRoom {
 
   /** This claim's process is not the only one that waits. */
   onOthersWait(id: string): void {
-    this.byId.get(id)?.pending.queue?.setCrowded(true)
+    const seat = this.byId.get(id)
+    if (seat === undefined) return
+    seat.pending.queue?.setCrowded(true)
+    if (seat.asking) seat.askAgain = true
   }
 
   /** Messages may have been missed: everything is asked for again. */
@@ -238,7 +241,9 @@ export class WaitingRoom {
     seat.request.ticket = ticket
     const queue = pending.queue as NameQueue
     queue.full = true
-    queue.setCrowded(waiters === undefined || waiters > queue.seats.size)
+    const crowded = waiters === undefined || waiters > queue.seats.size
+    // A hint on another connection may have overtaken this reply.
+    if (crowded || !seat.askAgain) queue.setCrowded(crowded)
     queue.check.expectLeaseEnd(nextEndMs)
     // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.
     queue.check.checkWithin(Math.min(this.store.checkEveryMs, Math.max(SHORTEST_CHECK_MS, pending.claim.ttlMs / 2)))

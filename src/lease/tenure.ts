@@ -74,12 +74,14 @@ export class Tenure {
   /**
    * The token for the next holder, or undefined when it is the server's turn to say who that is.
    *
-   * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing newer is known than the grant said
+   * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing is known since the grant
    * @param fullLeaseMs what a grant is worth that nobody has confirmed
    */
   handOn(nowMs: number, crowdedSinceMs: number | undefined, limits: HandOverLimits, fullLeaseMs: number): number | undefined {
     if (this.grant.canHandOn !== true || this.sealed || limits.most === 0) return undefined
-    if (this.validUntilMs - nowMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
+    const leftMs = this.validUntilMs - nowMs
+    // Made longer by `extend`: the next holder did not ask for that, and others would have to wait for its end should this process die.
+    if (leftMs > this.asked.ttlMs || leftMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
     if (this.isCrowdedOut(nowMs, crowdedSinceMs, limits)) return undefined
     const token = this.nextToken(nowMs)
     if (token !== undefined) this.lastToken = token
@@ -87,12 +89,14 @@ export class Tenure {
   }
 
   private isCrowdedOut(nowMs: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
-    const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? Number.POSITIVE_INFINITY : this.startedAtMs)
-    if (sinceMs === Number.POSITIVE_INFINITY) {
-      this.crowdedSinceMs = sinceMs
+    if (crowdedSinceMs === Number.POSITIVE_INFINITY) {
+      this.crowdedSinceMs = crowdedSinceMs
       this.handedOn = 0
       return false
     }
+    // Without news, others may have come although the grant said that there are none: claims that wait for less long than a reply takes
+    // never have any, and would hand the lock to one another for ever.
+    const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? nowMs : this.startedAtMs)
     this.crowdedSinceMs = Math.min(this.crowdedSinceMs, Math.max(sinceMs, this.startedAtMs))
     if (this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
     this.handedOn += 1
