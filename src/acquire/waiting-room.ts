@@ -135,6 +135,8 @@ export class WaitingRoom {
   /** Refuses new claims, rejects those that wait, and resolves when they have been taken back. */
   async close(): Promise<void> {
     this.closed = true
+    // Whoever was handed a lock has it now, to give it back.
+    this.budget.flush()
     for (const { line } of this.byName.values()) {
       // From the back, so that nobody inherits a seat.
       for (const pending of [...line].reverse()) this.giveUp(pending, () => pending.reject(closedError(pending.claim.name)))
