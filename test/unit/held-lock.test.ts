@@ -173,6 +173,44 @@ describe('release', () => {
   })
 })
 
+describe('a release that may hand the lock on', () => {
+  test('asks for it first, and is done when somebody here has it', async () => {
+    const calls: unknown[] = []
+    handOver = (name, tenure) => calls.push([name, tenure.id]) > 0
+    const lock = hold()
+    const remove = vi.spyOn(keeper, 'drop')
+    await expect(lock.release()).resolves.toEqual({ released: true })
+    expect(calls).toEqual([['a', ID]])
+    expect(remove).toHaveBeenCalledWith(lease)
+    expect([store.open, lock.state, lock.signal.aborted]).toEqual([[], 'released', false])
+    await expect(lock.release()).resolves.toEqual({ released: false, reason: 'already released' })
+    expect(calls).toHaveLength(1)
+  })
+
+  test.each<[string, Partial<LeaseTerms>, (lock: SingleHeldLock) => void]>([
+    ['with minHoldMs left', { minHoldMs: 1_000 }, () => undefined],
+    ['while its state is unknown', {}, () => lease.doubt(new Error('no answer'))],
+    ['when it is lost', {}, () => lease.lose('gone')],
+  ])('does not ask %s', async (_, terms, prepare) => {
+    const asked = vi.fn(() => true)
+    handOver = asked
+    const lock = hold(terms)
+    prepare(lock)
+    void lock.release()
+    expect(asked).not.toHaveBeenCalled()
+    expect(store.open).toEqual(['release'])
+  })
+
+  test('after serialize() finds its tenure sealed', () => {
+    hold()
+    const open = makeTenure(clock.now(), { canHandOn: true })
+    expect(open.handOn(clock.now() + 1, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeDefined()
+    lease = new Lease(lease.terms, open, open.lastToken, clock)
+    new SingleHeldLock(lease, { store, clock, keeper, handOver, releasing: new Set() }).serialize()
+    expect(open.handOn(clock.now() + 2, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeUndefined()
+  })
+})
+
 describe('extend', () => {
   test('makes the lease last from now, the time of its own by default', async () => {
     const lock = hold()

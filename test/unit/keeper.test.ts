@@ -268,6 +268,66 @@ describe('a hint that a lock was taken away', () => {
   })
 })
 
+describe('a lock that is handed on under one id', () => {
+  function follow(first: Lease, fencingToken: number): Lease {
+    const lease = new Lease({ ...first.terms, claimId: 's.next', info: 'next' }, first.tenure, fencingToken, clock)
+    keeper.drop(first)
+    first.markReleased()
+    keeper.keep(lease)
+    return lease
+  }
+
+  test('is kept as the present holder has it, whatever the one before is told', async () => {
+    const first = keep()
+    const second = follow(first, first.fencingToken + 5)
+    keeper.drop(first)
+    expect([keeper.keeps(first), keeper.keeps(second), keeper.has(first.id)]).toEqual([false, true, true])
+    store.answer('renew', () => held())
+    await clock.advance(10 * TTL_MS)
+    expect([second.state, clock.pending]).toEqual(['held', 1])
+  })
+
+  test('shows its present holder with the first renewal that succeeds', async () => {
+    const first = keep()
+    const second = follow(first, first.fencingToken + 5)
+    await clock.advance(FIRST_RENEWAL_MS)
+    const holder = { fencingToken: second.fencingToken, info: 'next' }
+    await store.take('renew').fail(unreachable())
+    await clock.advance(second.remainingMs / 8)
+    const again = store.take('renew')
+    expect(again.args[3]).toEqual(holder)
+    await again.reply(held())
+    await clock.advance(FIRST_RENEWAL_MS)
+    expect(store.take('renew').args[3]).toBeUndefined()
+  })
+
+  test('is lost to its present holder when the renewal of the one before finds it so', async () => {
+    const first = keep()
+    await clock.advance(FIRST_RENEWAL_MS)
+    const renewal = store.take('renew')
+    const second = follow(first, first.fencingToken + 5)
+    await renewal.reply({ status: 'lost' })
+    expect([first.state, second.state]).toEqual(['released', 'lost'])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('has what the renewal of the one before brought', async () => {
+    const first = keep()
+    await clock.advance(FIRST_RENEWAL_MS)
+    const renewal = store.take('renew')
+    await renewal.reply(held())
+    expect(follow(first, first.fencingToken + 5).remainingMs).toBeCloseTo(DEADLINE_MS)
+  })
+
+  test('is asked about for its present holder when there is a hint', async () => {
+    const first = keep()
+    const second = follow(first, first.fencingToken + 5)
+    keeper.verify(first.id)
+    await store.take('renew').reply({ status: 'lost' })
+    expect([first.state, second.state]).toEqual(['released', 'lost'])
+  })
+})
+
 describe('many leases', () => {
   test('have one timer', () => {
     for (let i = 0; i < 100; i++) keep({ ttlMs: 1_000 + i })

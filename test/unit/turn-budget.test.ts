@@ -74,3 +74,11 @@ describe('the next turn', () => {
     await turn()
   })
 })
+
+test('what waits for the next turn can be had at once, and is taken once', async () => {
+  spend(MOST_STEPS + 2)
+  budget.flush()
+  expect(taken).toEqual(upTo(MOST_STEPS + 2))
+  await turn()
+  expect(taken).toHaveLength(MOST_STEPS + 2)
+})
