@@ -3,7 +3,6 @@
 import { toRedisClient } from './clients/detect.js'
 import { createOwnedClient } from './clients/owned.js'
 import { LockOptionError } from './errors.js'
-import type { HandOverLimits } from './lease/tenure.js'
 import {
   ACQUIRE_DEFAULTS,
   checkObject,
@@ -12,6 +11,7 @@ import {
   checkWaitMs,
   checkWhole,
   DEFAULT_PREFIX,
+  type HandOverLimits,
   LONGEST_MS,
   type NodeAddress,
   type ResolvedAcquireOptions,
@@ -43,7 +43,8 @@ export interface LocksmithOptions {
   minReplicas?: number | undefined
   /**
    * How often a lock may go from one claim of this process to the next, without asking the server, while claims of other processes wait.
-   * Default 16; 0: never, also while nobody else waits.
+   * Default 16; 0: never, also while nobody else waits. Then every claim has a place of its own in the server's queue, and first come, first
+   * served holds between processes as well.
    */
   handOverLimit?: number | undefined
   /** For how long it may, while claims of other processes wait, in ms: the lock goes on to nobody in here after that. Default 50. */

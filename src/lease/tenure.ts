@@ -3,14 +3,8 @@
  * without asking the server, which sees one holder all the time. Every one of them has a larger fencing token than the one before.
  */
 
+import type { HandOverLimits } from '../options.js'
 import { type ClaimRequest, type Grant, SPARE_TOKENS } from '../store/store.js'
-
-/** How often, and for how long, a lock goes from one claim of a process to the next while claims of other processes wait. */
-export interface HandOverLimits {
-  /** 0: never, also while nobody else waits. */
-  readonly most: number
-  readonly forMs: number
-}
 
 /** The server's clock gains at least so many microseconds in a millisecond of ours: see `validity.ts` for the hundredth. */
 const TOKENS_PER_MS = 990
@@ -32,10 +26,12 @@ export class Tenure {
   /** Since others were known to wait: from when, and how often it was handed on. */
   private crowdedSinceMs = Number.POSITIVE_INFINITY
   private handedOn = 0
+  /** Of the claim that holds the lock now. */
+  private priority: number
 
   constructor(
     /** What the server was asked for. */
-    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs'>,
+    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs' | 'priority'>,
     readonly grant: Grant,
     /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
     readonly pushed: boolean,
@@ -47,6 +43,7 @@ export class Tenure {
     readonly startedAtMs: number,
   ) {
     this.id = asked.id
+    this.priority = asked.priority
     this.firstToken = grant.fencingToken
     this.lastToken = grant.fencingToken
     this.validUntilMs = grant.validUntilMs
@@ -74,21 +71,30 @@ export class Tenure {
   /**
    * The token for the next holder, or undefined when it is the server's turn to say who that is.
    *
+   * @param priority of that next holder. Of those elsewhere it is not known: while any wait, no lower one than the present goes before them
    * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing is known since the grant
    * @param fullLeaseMs what a grant is worth that nobody has confirmed
    */
-  handOn(nowMs: number, crowdedSinceMs: number | undefined, limits: HandOverLimits, fullLeaseMs: number): number | undefined {
+  handOn(
+    nowMs: number,
+    priority: number,
+    crowdedSinceMs: number | undefined,
+    limits: HandOverLimits,
+    fullLeaseMs: number,
+  ): number | undefined {
     if (this.grant.canHandOn !== true || this.sealed || limits.most === 0) return undefined
     const leftMs = this.validUntilMs - nowMs
     // Made longer by `extend`: the next holder did not ask for that, and others would have to wait for its end should this process die.
     if (leftMs > this.asked.ttlMs || leftMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
-    if (this.isCrowdedOut(nowMs, crowdedSinceMs, limits)) return undefined
+    if (this.isCrowdedOut(nowMs, priority, crowdedSinceMs, limits)) return undefined
     const token = this.nextToken(nowMs)
-    if (token !== undefined) this.lastToken = token
+    if (token === undefined) return undefined
+    this.lastToken = token
+    this.priority = priority
     return token
   }
 
-  private isCrowdedOut(nowMs: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
+  private isCrowdedOut(nowMs: number, priority: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
     if (crowdedSinceMs === Number.POSITIVE_INFINITY) {
       this.crowdedSinceMs = crowdedSinceMs
       this.handedOn = 0
@@ -98,7 +104,7 @@ export class Tenure {
     // never have any, and would hand the lock to one another for ever.
     const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? nowMs : this.startedAtMs)
     this.crowdedSinceMs = Math.min(this.crowdedSinceMs, Math.max(sinceMs, this.startedAtMs))
-    if (this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
+    if (priority < this.priority || this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
     this.handedOn += 1
     return false
   }

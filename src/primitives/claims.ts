@@ -1,14 +1,22 @@
 /** Where claims are made and held: ties the waiting room (how one waits) to the keeper (how one keeps) for one locksmith. */
 
 import { randomBytes } from 'node:crypto'
-import type { Patience, PendingClaim } from '../acquire/pending-claim.js'
+import type { Patience } from '../acquire/claim.js'
+import type { PendingClaim } from '../acquire/name-queue.js'
 import { WaitingRoom } from '../acquire/waiting-room.js'
 import { LockClosedError, LockLostError, LockOptionError, LockTimeoutError, LockUnavailableError } from '../errors.js'
 import { isObserved, publish } from '../events.js'
 import { Keeper } from '../lease/keeper.js'
 import { Lease, type LeaseTerms } from '../lease/lease.js'
-import { type HandOverLimits, Tenure } from '../lease/tenure.js'
-import { type AcquireOptions, checkName, checkNames, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
+import { Tenure } from '../lease/tenure.js'
+import {
+  type AcquireOptions,
+  checkName,
+  checkNames,
+  type HandOverLimits,
+  type ResolvedAcquireOptions,
+  resolveAcquireOptions,
+} from '../options.js'
 import type { HolderRecord, LockStore, SessionListener, StoreFilter, WaiterRecord } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'
@@ -90,7 +98,7 @@ export class Claims implements ClaimRunner {
       if (reply.status === 'lost')
         throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
       const { plainInfo: info, clock } = this
-      const asked = { id, mode: 'exclusive', permits: 1, limit: 0, ttlMs } as const
+      const asked = { id, mode: 'exclusive', permits: 1, limit: 0, ttlMs, priority: 0 } as const
       const terms = { name, claimId: id, info, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
       found.push([terms, new Tenure(asked, { fencingToken, validUntilMs: reply.validUntilMs }, false, false, info, clock.now())])
     }
@@ -233,25 +241,29 @@ export class Claims implements ClaimRunner {
   }
 }
 
-/** Claims that the server does not know of come behind those that it does, name by name. */
+/** Puts claims that the server does not know of at the places that they would have in its queue, but for what it does not know either. */
 function withUnseated(
   known: readonly WaiterRecord[],
   unseated: readonly PendingClaim[],
   { name, prefix = '' }: StoreFilter,
   nowMs: number,
 ): WaiterRecord[] {
-  const asked = unseated.filter(({ claim }) => (name === undefined ? claim.name.startsWith(prefix) : claim.name === name))
-  if (asked.length === 0) return [...known]
-  const positions = new Map<string, number>()
-  for (const record of known) positions.set(record.name, Math.max(positions.get(record.name) ?? 0, record.position))
-  const more = asked.map(({ id, claim, startedAtMs }) => {
-    const position = (positions.get(claim.name) ?? 0) + 1
-    positions.set(claim.name, position)
+  const all = [...known]
+  for (const { id, claim, startedAtMs } of unseated) {
+    if (name === undefined ? !claim.name.startsWith(prefix) : claim.name !== name) continue
     const { mode, permits, priority, info } = claim
     const limit = mode === 'exclusive' ? 1 : claim.limit
-    return { name: claim.name, id, mode, permits, limit, info, priority, position, ageMs: Math.floor(nowMs - startedAtMs) }
+    const ageMs = Math.floor(nowMs - startedAtMs)
+    const behind = all.findLastIndex((other) => other.name === claim.name && other.priority >= priority)
+    all.splice(behind + 1, 0, { name: claim.name, id, mode, permits, limit, info, priority, position: 0, ageMs })
+  }
+  if (all.length === known.length) return all
+  const positions = new Map<string, number>()
+  return all.map((record) => {
+    const position = (positions.get(record.name) ?? 0) + 1
+    positions.set(record.name, position)
+    return { ...record, position }
   })
-  return [...known, ...more]
 }
 
 /** Releases, and says what was wrong with that; never throws. */

@@ -8,6 +8,7 @@ import type { LocksmithOptions } from '../../src/setup.js'
 import { Keyspace } from '../../src/store/redis/keys.js'
 import { type ResourceTracker, trackResources } from '../support/leaks.js'
 import type { Raw } from '../support/libraries.js'
+import { inMode } from '../support/mode.mjs'
 import { RedisProxy, type SeenCommand } from '../support/proxy.js'
 import { isLastToken, type Leftover, TestRedis } from '../support/redis.js'
 import { eventually, until } from '../support/until.js'
@@ -126,7 +127,7 @@ export class Lab {
     const { port } = direct ? this.server : this.proxy
     const where =
       source === undefined ? (options.url === undefined && options.nodes === undefined ? { nodes: [port] } : {}) : { client: source }
-    const locksmith = createLocksmith({ prefix: this.keys.prefix, ...where, ...options })
+    const locksmith = createLocksmith(inMode({ prefix: this.keys.prefix, ...where, ...options }))
     this.#closers.unshift(() => locksmith.close())
     return locksmith
   }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { HeldLock } from '../../src/primitives/held-lock.js'
 import { sessionOf } from '../../src/store/redis/inbox.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { type Lab, type LabLocksmithOptions, useLabs, VIAS, type Via } from './lab.js'
 
 /** C5, C10: what tells a waiter of its grant is lost, comes twice, in another order, or late; or it is not from the library at all. */
@@ -11,7 +12,7 @@ const openLab = useLabs()
 const TTL_MS = 2_000
 
 async function open(lab: Lab, options?: LabLocksmithOptions) {
-  const [locksmith, other] = [await lab.locksmith({ ttlMs: TTL_MS, ...options }), await lab.locksmith({ direct: true })]
+  const [locksmith, other] = [await lab.locksmith({ ttlMs: TTL_MS, ...IN_ORDER, ...options }), await lab.locksmith({ direct: true })]
   await lab.warmUp(locksmith)
   return { locksmith, other, held: await other.acquire(lab.name) }
 }
@@ -138,7 +139,8 @@ test.concurrent('a connection for messages that has gone silent', async (context
 
 /** What nobody may believe, said to a session that holds one claim and waits with another. */
 function forgeries(session: string, held: string, waiting: string): (string | Buffer)[] {
-  const grant = (id: string, token: unknown = 1, at: unknown = Date.now(), leaseMs: unknown = 5_000) => `g ${id} ${token} ${at} ${leaseMs}`
+  const grant = (id: string, token: unknown = 1, at: unknown = Date.now(), leaseMs: unknown = 5_000) =>
+    `g ${id} ${token} ${at} ${leaseMs} 0`
   return [
     '',
     ' ',
@@ -148,6 +150,8 @@ function forgeries(session: string, held: string, waiting: string): (string | Bu
     '{"type":"grant"}',
     `g ${waiting}`,
     `g ${waiting} 1 ${Date.now()}`,
+    `g ${waiting} 1 ${Date.now()} 5000`,
+    `g ${waiting} 1 ${Date.now()} 5000 2`,
     `${grant(waiting)} 1`,
     `${grant(waiting)}\n`,
     `\n${grant(waiting)}`,
@@ -172,6 +176,9 @@ function forgeries(session: string, held: string, waiting: string): (string | Bu
     grant(held),
     `c ${session}.zzz`,
     'c other.1',
+    'o other.1',
+    `o ${session}.zzz`,
+    'o',
     `c ${'x'.repeat(1_000)}`,
     `*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n`,
     'x'.repeat(5_000_000),
@@ -223,7 +230,7 @@ test.concurrent('thousands of them hold nobody up', async (context) => {
   const lab = await openLab(context)
   const { mine, theirs, waiting, ids, say } = await openForged(lab, 'our own connection')
   const [session, held, id] = ids
-  const flood = Array.from({ length: 3_000 }, (_, i) => `g ${session}.${i.toString(36)}0 ${i} ${Date.now()} 5000`)
+  const flood = Array.from({ length: 3_000 }, (_, i) => `g ${session}.${i.toString(36)}0 ${i} ${Date.now()} 5000 0`)
   const publisher = await lab.redis.connect()
   await Promise.all(flood.map((message) => publisher.command('PUBLISH', lab.keys.inbox(session), message)))
   // Even true ones, again and again: each asks, and that changes nothing.
@@ -240,7 +247,7 @@ test.concurrent('other channels, and other sessions, hear nothing that matters',
   const { mine, theirs, waiting, ids, say } = await openForged(lab, 'our own connection')
   const [, , id] = ids
   for (const channel of [lab.keys.inboxPrefix, lab.keys.inbox('other'), lab.keys.stateKey(lab.name), `${lab.keys.prefix}inbox`, '*']) {
-    expect(await lab.redis.command('PUBLISH', channel, `g ${id} 1 ${Date.now()} 5000`)).toBe(0)
+    expect(await lab.redis.command('PUBLISH', channel, `g ${id} 1 ${Date.now()} 5000 0`)).toBe(0)
   }
   await say([])
   expect(await lab.waiters()).toEqual([id])

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { listeners, spawnCrew } from '../support/contention.js'
 import type { LockWorker } from '../support/lock-worker.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { useObserver } from '../support/observer.js'
 import { type Message, useWorkers, type Worker } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
@@ -43,7 +44,7 @@ class Family {
 
 /** The thread and the child are made when the first locksmith is connected and holds a lock of its own. */
 async function startFamily(): Promise<Family> {
-  const worker = spawnWorker('identities.mjs', { locksmith: { url: redis.url, ttlMs: 1_000 } })
+  const worker = spawnWorker('identities.mjs', { locksmith: { url: redis.url, ttlMs: 1_000, ...IN_ORDER } })
   await worker.next('ready')
   const first = new Family(worker, 0)
   await first.ask('one', 'acquire', { name: 'of one' })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker, RemoteLock } from '../support/lock-worker.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { ms, useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
@@ -46,7 +47,7 @@ async function expectInheritance(name: string, holder: LockWorker, token: number
 }
 
 test('the first of several waiters in several processes enters, then the others in turn', async () => {
-  const [one, two, ...holders] = (await spawnCrew(redis, 2 + CASES.length)) as [LockWorker, LockWorker, ...LockWorker[]]
+  const [one, two, ...holders] = (await spawnCrew(redis, 2 + CASES.length, IN_ORDER)) as [LockWorker, LockWorker, ...LockWorker[]]
   const run = async (it: Case, holder: LockWorker) => {
     const name = nameOf(it)
     const { fencingToken } = await take(it, holder, one)

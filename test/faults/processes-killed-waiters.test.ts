@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { listeners, queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker } from '../support/lock-worker.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { ms, useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
@@ -65,7 +66,7 @@ test('a killed waiter holds nobody up when the holder was killed as well', async
 })
 
 test('of a killed process with several claims, each is passed over in its turn', async () => {
-  const [holder, dead, alive] = (await spawnCrew(redis, 3)) as [LockWorker, LockWorker, LockWorker]
+  const [holder, dead, alive] = (await spawnCrew(redis, 3, IN_ORDER)) as [LockWorker, LockWorker, LockWorker]
   await holder.acquire({ name: 'n', handle: 'h' })
   const recipe = { kind: 'semaphore', limit: 2 } as const
   const locks = await queueUp(observer, 'n', [

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker, RemoteLock } from '../support/lock-worker.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { ms, useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
@@ -76,7 +77,7 @@ async function awokenTooLate(name: string, ttlMs: number, [holder, waiter, other
 }
 
 test('killed, it costs the claim window, or its lease if that is shorter; awake after that, it waits again and has its turn', async () => {
-  const crew = await spawnCrew(redis, 12)
+  const crew = await spawnCrew(redis, 12, IN_ORDER)
   await Promise.all([
     killed('killed, long', 30_000, crew.slice(0, 3)),
     killed('killed, short', 1_000, crew.slice(3, 6)),

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { IN_ORDER } from '../support/mode.mjs'
 import { abortedBefore, endOf, failure, type Lab, useLabs, VIAS, within } from './lab.js'
 
 /** S3, S7: what the library keeps in the server is deleted, all of it or one key, as an eviction does; or something else is in its place. */
@@ -59,7 +60,7 @@ for (const deleted of [[''], [':queue'], [':waiters'], [':queue', ':waiters'], K
   const what = deleted.map((end) => `<name>${end}`).join(' and ')
   test.concurrent(`${what} deleted while five wait: all get the lock, and the next to come find it in order`, async (context) => {
     const lab = await openLab(context)
-    const [locksmith, other] = [await lab.locksmith(), await lab.locksmith()]
+    const [locksmith, other] = [await lab.locksmith(IN_ORDER), await lab.locksmith()]
     const held = await other.acquire(lab.name)
     let inside = 0
     const claims = Array.from({ length: 5 }, () =>

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { IN_ORDER } from '../support/mode.mjs'
 import { KEEPS_DATA, type Lab, useLabs, VIAS } from './lab.js'
 import { HARMLESS, RESTART_WITHOUT } from './outages.js'
 
@@ -24,7 +25,7 @@ interface Queue {
 /** A held lock, and claims that wait for it through every kind of client. */
 async function queue(lab: Lab): Promise<Queue> {
   const holder = await lab.locksmith()
-  const locksmiths = await Promise.all(VIAS.map((via) => lab.locksmith({ via })))
+  const locksmiths = await Promise.all(VIAS.map((via) => lab.locksmith({ via, ...IN_ORDER })))
   await lab.warmUp(...locksmiths)
   const lock = await holder.acquire(lab.name)
   const tokens: number[] = [lock.fencingToken]

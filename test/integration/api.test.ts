@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { LockTimeoutError } from '../../src/index.js'
 import { MemoryStore } from '../../src/memory.js'
 import { errorOf, eventsOf, useLocksmiths, waitersOf } from '../support/locksmiths.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { useRedis } from '../support/redis.js'
 
 /** Acquiring, waiting and looking, with two locksmiths as two programs have them. */
@@ -18,7 +19,7 @@ async function two() {
 
 describe('a lock', () => {
   test('is for one at a time, in the order of asking, with larger tokens each time', async () => {
-    const [a, b] = await two()
+    const [a, b] = [makeLocksmith(IN_ORDER), makeLocksmith(IN_ORDER)]
     const first = await a.acquire('k')
     const order: string[] = []
     const enter = async (who: string, locksmith: typeof a) => {

@@ -14,7 +14,7 @@ describe('close', () => {
     const [a, b] = [makeLocksmith(), makeLocksmith()]
     await a.acquire('k')
     const waiting = [errorOf(b.acquire('k')), errorOf(b.acquire(['j', 'k'])), errorOf(b.using('k', () => {}))]
-    await waitersOf(a, 'k', 3)
+    await waitersOf(b, 'k', 3)
     await b.close()
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ code: 'LOCK_CLOSED', key: 'k' })
     const { held, pending } = await a.query()

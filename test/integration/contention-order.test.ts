@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { queueUp, useCrew } from '../support/contention.js'
 import type { LockWorker, RemoteLock } from '../support/lock-worker.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { useObserver } from '../support/observer.js'
 import { useRedis } from '../support/redis.js'
 
@@ -8,7 +9,7 @@ import { useRedis } from '../support/redis.js'
 
 const redis = useRedis()
 const observer = useObserver(redis)
-const crewOf = useCrew(redis, 4)
+const crewOf = useCrew(redis, 4, IN_ORDER)
 
 interface Queued {
   worker: LockWorker

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { cycle, expectNoTrouble, queueUp, tempFile, useCrew } from '../support/contention.js'
 import { checkIntervals, type HistoryRecord, readHistory } from '../support/history.js'
 import type { LockWorker } from '../support/lock-worker.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { useObserver } from '../support/observer.js'
 import { useRedis } from '../support/redis.js'
 import { until } from '../support/until.js'
@@ -14,7 +15,8 @@ const ROUNDS = 5
 
 const redis = useRedis()
 const observer = useObserver(redis)
-const crewOf = useCrew(redis, 3 + STREAMS)
+const crewOf = useCrew(redis, 4)
+const crewInOrder = useCrew(redis, 3 + STREAMS, IN_ORDER)
 
 const reader = { kind: 'read' } as const
 const writer = { kind: 'write' } as const
@@ -42,7 +44,7 @@ test.each([
   { stream: 'readers', recipe: reader, other: 'writer', otherRecipe: writer },
   { stream: 'writers', recipe: writer, other: 'reader', otherRecipe: reader },
 ])('a $other enters before all $stream of a stream that ask later', async ({ recipe, otherRecipe }) => {
-  const [pin, other, late, ...workers] = crewOf() as [LockWorker, LockWorker, LockWorker, ...LockWorker[]]
+  const [pin, other, late, ...workers] = crewInOrder() as [LockWorker, LockWorker, LockWorker, ...LockWorker[]]
   const stream = await startStream(recipe, workers)
   const rounds: { queuedUs: number; token: number; before: number }[] = []
   for (let round = 0; round < ROUNDS; round++) {

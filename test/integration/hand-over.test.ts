@@ -185,10 +185,10 @@ describe('a claim of another process', () => {
     expect(Math.max(...overtaken)).toBeLessThanOrEqual(1)
   })
 
-  test.each([4, 16])('is overtaken %d times and a few', async (handOverLimit) => {
+  test.each([4, 16])('is overtaken by no more than two grants with %d hand-overs each, and a few', async (handOverLimit) => {
     const { overtaken } = await contend({ handOverLimit, handOverMs: NO_TIME_LIMIT_MS }, { claims: 20, workMs: 1 })
-    // The news takes a moment, and somebody may stand before it.
-    expect(Math.max(...overtaken)).toBeLessThanOrEqual(handOverLimit + 4)
+    // By those under the present grant, and by those under one whose place in the queue is before it. The news takes a moment.
+    expect(Math.max(...overtaken)).toBeLessThanOrEqual(2 * (handOverLimit + 1) + 3)
     // They do go on inside of the process while it waits.
     expect(Math.max(...overtaken)).toBeGreaterThan(handOverLimit / 2)
   })

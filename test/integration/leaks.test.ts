@@ -61,7 +61,7 @@ describe('in this process', () => {
     const waits = Array.from({ length: 50 }, (_, i) => b.acquire('k', { waitMs: i % 2 ? 60_000 : 20 }).catch((error) => error.code))
     await a.semaphore('s', 100).acquire({ ttlMs: 500 })
     for (let i = 0; i < 100; i++) await a.using(`k${i}`, () => {})
-    await waitersOf(a, 'k', 25)
+    await waitersOf(b, 'k', 25)
     await held.release()
     await Promise.all([a.close(), b.close()])
     await Promise.all(waits)

@@ -51,7 +51,7 @@ describe('a lock', () => {
     const [a, b] = [makeLock(), makeLock()]
     const { release } = await call(a, 'k')
     const order: string[] = []
-    const entering = [b, a, b].map(async (lock, i) => {
+    const entering = [b, a, makeLock()].map(async (lock, i) => {
       const entered = await call(lock, 'k')
       order.push(`${i}`)
       await entered.release()

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { HeldLock } from '../../src/index.js'
 import { errorOf, useLocksmiths, waitersOf } from '../support/locksmiths.js'
+import { IN_ORDER } from '../support/mode.mjs'
 import { useRedis } from '../support/redis.js'
 
 /** Semaphores, read-write locks and priorities: who may be in at the same time, and who comes next. */
@@ -122,8 +123,8 @@ describe('a read-write lock', () => {
   })
 
   test('is strictly first come, first served between readers and writers', async () => {
-    const locksmith = makeLocksmith()
-    const other = makeLocksmith()
+    const locksmith = makeLocksmith(IN_ORDER)
+    const other = makeLocksmith(IN_ORDER)
     const log = new Log()
     const first = await locksmith.readWriteLock('rw').read.acquire()
     const steps = [
@@ -170,7 +171,7 @@ describe('a read-write lock', () => {
 })
 
 test('higher priorities go first, equal ones by arrival', async () => {
-  const [a, b] = [makeLocksmith(), makeLocksmith()]
+  const [a, b] = [makeLocksmith(IN_ORDER), makeLocksmith(IN_ORDER)]
   const log = new Log()
   const first = await a.acquire('k')
   const claims = [

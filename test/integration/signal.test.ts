@@ -35,9 +35,9 @@ describe('while waiting', () => {
     const lock = await a.acquire('k')
     const controller = new AbortController()
     const aborted = b.acquire('k', { signal: controller.signal })
-    await waitersOf(a, 'k', 1)
+    await waitersOf(b, 'k', 1)
     const patient = b.acquire('k')
-    await waitersOf(a, 'k', 2)
+    await waitersOf(b, 'k', 2)
     const reason = new Error('mine')
     controller.abort(reason)
     expect(await errorOf(aborted)).toBe(reason)
@@ -66,7 +66,7 @@ describe('while waiting', () => {
     }
     const all = Array.from({ length: 20 }, () => errorOf(b.acquire('k', { signal })))
     await b.acquire('free', { signal })
-    await waitersOf(a, 'k', 20)
+    await waitersOf(b, 'k', 20)
     controller.abort('reason')
     expect(new Set(await Promise.all(all))).toEqual(new Set(['reason']))
     // Node warns of an eleventh listener: there is one, however many wait.

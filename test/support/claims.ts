@@ -1,5 +1,4 @@
-import type { HandOverLimits } from '../../src/lease/tenure.js'
-import { ACQUIRE_DEFAULTS } from '../../src/options.js'
+import { ACQUIRE_DEFAULTS, type HandOverLimits } from '../../src/options.js'
 import { Claims } from '../../src/primitives/claims.js'
 import type { ClaimReply } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, inject, onTestFinished } from 'vitest'
+import type { LocksmithOptions } from '../../src/index.js'
 import type { HistoryRecord } from './history.js'
 import { type CycleJob, type CycleReport, type LockWorker, type RemoteLock, type RemoteRequest, spawnLockWorker } from './lock-worker.js'
 import type { Observer } from './observer.js'
@@ -40,20 +41,20 @@ export function enteredWhileAllContend(history: readonly HistoryRecord[], holder
 }
 
 /** Starts processes that all lock on one server. */
-export function spawnCrew(redis: TestRedis, count: number): Promise<LockWorker[]> {
-  return Promise.all(Array.from({ length: count }, () => spawnLockWorker({ locksmith: { url: redis.url } })))
+export function spawnCrew(redis: TestRedis, count: number, options: LocksmithOptions = {}): Promise<LockWorker[]> {
+  return Promise.all(Array.from({ length: count }, () => spawnLockWorker({ locksmith: { url: redis.url, ...options } })))
 }
 
 /**
  * Processes that all tests of a file use in turn, for tests which leave them as they were. Call it at the top of the file, behind
  * `useRedis`; the function that is returned gives the first `count` of them.
  */
-export function useCrew(redis: TestRedis, size: number): (count?: number) => LockWorker[] {
+export function useCrew(redis: TestRedis, size: number, options?: LocksmithOptions): (count?: number) => LockWorker[] {
   useWorkers('file')
   let crew: LockWorker[] = []
   beforeAll(async () => {
     // Without a server all tests are skipped.
-    if (inject('redisProgram').path !== null) crew = await spawnCrew(redis, size)
+    if (inject('redisProgram').path !== null) crew = await spawnCrew(redis, size, options)
   })
   return (count = size) => crew.slice(0, count)
 }

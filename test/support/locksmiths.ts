@@ -8,6 +8,7 @@ import {
   type Locksmith,
   type LocksmithOptions,
 } from '../../src/index.js'
+import { inMode } from './mode.mjs'
 import type { TestRedis } from './redis.js'
 import { until } from './until.js'
 
@@ -19,7 +20,7 @@ export function useLocksmiths(redis: TestRedis): (options?: LocksmithOptions) =>
   })
   return (options = {}) => {
     const elsewhere = options.client !== undefined || options.nodes !== undefined || options.store !== undefined
-    const locksmith = createLocksmith(elsewhere ? options : { url: redis.url, ...options })
+    const locksmith = createLocksmith(inMode(elsewhere ? options : { url: redis.url, ...options }))
     open.push(locksmith)
     return locksmith
   }

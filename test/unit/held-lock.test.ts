@@ -204,10 +204,10 @@ describe('a release that may hand the lock on', () => {
   test('after serialize() finds its tenure sealed', () => {
     hold()
     const open = makeTenure(clock.now(), { canHandOn: true })
-    expect(open.handOn(clock.now() + 1, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeDefined()
+    expect(open.handOn(clock.now() + 1, 0, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeDefined()
     lease = new Lease(lease.terms, open, open.lastToken, clock)
     new SingleHeldLock(lease, { store, clock, keeper, handOver, releasing: new Set() }).serialize()
-    expect(open.handOn(clock.now() + 2, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeUndefined()
+    expect(open.handOn(clock.now() + 2, 0, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeUndefined()
   })
 })
 

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { NameQueue } from '../../src/acquire/name-queue.js'
-import { type Claim, PendingClaim } from '../../src/acquire/pending-claim.js'
-import { Seat } from '../../src/acquire/seat.js'
+import type { Claim } from '../../src/acquire/claim.js'
+import { NameQueue, PendingClaim, Seat } from '../../src/acquire/name-queue.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 
 const CLAIM: Claim = { name: 'a', mode: 'exclusive', permits: 1, limit: 1, ttlMs: 30_000, priority: 0, info: '' }
@@ -18,7 +17,7 @@ beforeEach(() => {
   clock = new FakeClock()
   asked = []
   count = 0
-  queue = new NameQueue('a', clock, (seat) => asked.push(seat.id))
+  queue = new NameQueue('a', clock, true, (seat) => asked.push(seat.id))
 })
 
 afterEach(() => {
@@ -74,15 +73,20 @@ describe('what the server is asked for', () => {
 
   test('is nobody behind somebody who wants something else, or is not asked for', () => {
     expect(enterAll(READER, CLAIM, READER, READER)).toEqual(['place', undefined, undefined, undefined])
-    queue = new NameQueue('a', clock, () => undefined)
+    queue = new NameQueue('a', clock, true, () => undefined)
     expect(enterAll(PERMIT, { ...PERMIT, permits: 2 }, PERMIT)).toEqual(['place', undefined, undefined])
-    queue = new NameQueue('a', clock, () => undefined)
+    queue = new NameQueue('a', clock, true, () => undefined)
     expect(enterAll(PERMIT, { ...PERMIT, ttlMs: 5 }, PERMIT)).toEqual(['place', undefined, undefined])
   })
 
   test('is a claim with another limit, wherever it stands: that is a conflict, to be told at once', () => {
     expect(enterAll(CLAIM, PERMIT, { ...PERMIT, limit: 4 }, READER)).toEqual(['place', undefined, 'place', 'place'])
   })
+})
+
+test('where locks are not handed on, the server is asked for everybody', () => {
+  queue = new NameQueue('a', clock, false, () => undefined)
+  expect(enterAll(CLAIM, CLAIM, PERMIT, READER)).toEqual(['place', 'place', 'place', 'place'])
 })
 
 describe('the check', () => {
@@ -104,7 +108,7 @@ describe('the check', () => {
   })
 
   test('works with seats that go while they are asked for', async () => {
-    queue = new NameQueue('a', clock, (one) => {
+    queue = new NameQueue('a', clock, true, (one) => {
       asked.push(one.id)
       queue.seats.delete(one)
     })

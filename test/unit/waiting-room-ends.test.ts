@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Claim } from '../../src/acquire/pending-claim.js'
+import type { Claim } from '../../src/acquire/claim.js'
 import { WaitingRoom } from '../../src/acquire/waiting-room.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { HAND_OVER } from '../support/claims.js'

@@ -1,12 +1,12 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Claim, Granted, Patience } from '../../src/acquire/pending-claim.js'
+import type { Claim, Granted, Patience } from '../../src/acquire/claim.js'
 import { WaitingRoom } from '../../src/acquire/waiting-room.js'
 import type { Tenure } from '../../src/lease/tenure.js'
 import type { Grant } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { HAND_OVER } from '../support/claims.js'
-import { FakeStore, refused, turn, unreachable } from '../support/fake-store.js'
+import { type Asked, FakeStore, refused, turn, unreachable } from '../support/fake-store.js'
 
 /** How a lock goes from claim to claim inside a process, and what the server is asked meanwhile. */
 
@@ -195,6 +195,17 @@ describe('a lock that its holder leaves', () => {
     await store.take('acquire').reply({ status: 'busy' })
     expect(attempt).toMatchObject({ outcome: 'resolved', value: null })
   })
+})
+
+test('where locks are not handed on, each claim has a place of its own in the queue', async () => {
+  room = new WaitingRoom(store, 'session', clock, { most: 0, forMs: 50 }, () => undefined)
+  const entries = [enter(), enter(), enter()]
+  for (let i = 0; i < 3; i++) await store.take('acquire').reply(waiting(i + 1))
+  expect(room.unseated()).toEqual([])
+  room.onGranted('session.2', grant())
+  await turn()
+  expect(outcomes(entries)).toEqual(['undecided', 'resolved', 'undecided'])
+  expect(await handOver(entries[1]?.value.tenure)).toBe(false)
 })
 
 describe('how often', () => {
@@ -518,6 +529,25 @@ describe('closing', () => {
     expectEmpty()
   })
 
+  test('takes back an attempt that was given up before, and is not answered yet', async () => {
+    store.answer('release', () => ({ status: 'absent' }))
+    const releases = vi.spyOn(store, 'release')
+    const withdrawn = () => releases.mock.calls.map(([, id, options]) => [id, options?.withdraw])
+    const controller = new AbortController()
+    enter({ mode: 'counted', limit: 3 }, { ...FOREVER, signal: controller.signal })
+    enter({}, { waitMs: 0, signal: controller.signal })
+    enter({ name: 'b' }, { waitMs: 0 })
+    const requests = [store.take('acquire'), store.take('acquire'), store.take('acquire')]
+    controller.abort()
+    await turn()
+    expect(withdrawn()).toEqual([['session.1', true]])
+    await room.close()
+    const all = ['session.1', 'session.2', 'session.3'].map((id) => [id, true])
+    expect(withdrawn().sort()).toEqual(all)
+    for (const request of requests) await request.reply(granted())
+    expect(withdrawn().sort()).toEqual(all)
+  })
+
   test('of counted claims takes back each that was asked for', async () => {
     for (let i = 0; i < 5; i++) enter({ mode: 'counted', limit: 3 })
     for (let i = 0; i < 3; i++) store.take('acquire')
@@ -674,6 +704,22 @@ describe('counted claims', () => {
     expect(await handOver(tenure)).toBe(false)
   })
 
+  test.each([
+    ['is busy', (request: Asked<'acquire'>) => request.reply({ status: 'busy' }), []],
+    ['is not answered', (request: Asked<'acquire'>) => request.fail(unreachable()), ['release', 'release']],
+  ])('that are given up while an attempt is under way which %s', async (_, answer, left) => {
+    const controller = new AbortController()
+    enter(permit)
+    enter(permit, { ...FOREVER, signal: controller.signal })
+    const [first, second] = asked()
+    await first?.reply(waiting())
+    controller.abort()
+    await turn()
+    expect(store.open).toEqual([])
+    await answer(second as Asked<'acquire'>)
+    expect(store.open).toEqual(left)
+  })
+
   test('that are handed permits while they are asked for are taken back', async () => {
     const tenure = await hold(permit)
     const [first, second] = [enter(permit), enter(permit)]
@@ -682,9 +728,11 @@ describe('counted claims', () => {
     await handOver(tenure)
     await handOver(tenure)
     expect(outcomes([first, second])).toEqual(['resolved', 'resolved'])
-    // What the server grants to them all the same is given back.
-    expect([store.take('release').args[1], store.take('release').args[1]].sort()).toEqual(['session.2', 'session.3'])
+    // The place is given up at once, the attempt when it turns out to be needed: a busy one leaves nothing behind.
+    expect(store.take('release').args).toEqual(['a', 'session.2', { withdraw: true }])
+    expect(store.open).toEqual([])
     for (const request of requests) await request.reply(granted())
+    expect(store.take('release').args).toEqual(['a', 'session.3', { withdraw: true }])
     expect(outcomes([first, second])).toEqual(['resolved', 'resolved'])
     expect(first.value.fencingToken).toBe(FIRST + 1)
   })

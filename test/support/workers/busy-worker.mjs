@@ -1,14 +1,16 @@
 // @ts-check
 /** A process that is kept busy by the very section that the lock is for: nothing else of it runs between its entry and the section's end. */
+
 import { createLocksmith } from 'halocksmith'
 import { BareRedis } from '../../../scripts/bare-redis.mjs'
+import { inMode } from '../mode.mjs'
 import { args, describeError, onMessage, send } from './channel.mjs'
 import { fencedWrite } from './witness.mjs'
 
 /** @typedef {{ locksmith: object, port: number, name: string, options: object, busyMs: number, resource: string }} BusyArgs */
 
 const { locksmith, port, name, options, busyMs, resource } = /** @type {BusyArgs} */ (args)
-const smith = createLocksmith(/** @type {any} */ (locksmith))
+const smith = createLocksmith(/** @type {any} */ (inMode(locksmith)))
 const resourceServer = await BareRedis.connect({ port })
 
 /** @param {any} lock */

@@ -5,10 +5,12 @@
  *
  * Messages: `{ type: 'do', role, id, method, params }`, answered by `{ type: 'done', id, value }` or `{ type: 'done', id, error }`.
  */
+
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { createLocksmith } from 'halocksmith'
+import { inMode } from '../mode.mjs'
 
 const OUTLIVES_MS = 10_000
 const FILE = fileURLToPath(import.meta.url)
@@ -21,7 +23,7 @@ const FILE = fileURLToPath(import.meta.url)
  * @returns {Role}
  */
 function serve(options, answer) {
-  const locksmith = createLocksmith(/** @type {any} */ (options))
+  const locksmith = createLocksmith(/** @type {any} */ (inMode(options)))
   /** @type {Map<string, any>} */
   const held = new Map()
   /** @type {Record<string, (params: any) => unknown>} */

@@ -3,14 +3,16 @@
  * A process that locks as the test tells it, and reports when it loses a lock: `lock-worker.ts` is the other end. Every report has the
  * time by the clock that all processes of a machine share.
  */
+
 import { BareRedis } from '../../../scripts/bare-redis.mjs'
+import { inMode } from '../mode.mjs'
 import { args, describeError, leave, onMessage, send } from './channel.mjs'
 import { runCycles } from './cycles.mjs'
 import { acquireFrom, recipeFor } from './recipes.mjs'
 import { fencedWrite } from './witness.mjs'
 
 const { createLocksmith } = await import(args.module ?? 'halocksmith')
-const locksmith = createLocksmith(args.locksmith)
+const locksmith = createLocksmith(args.module ? args.locksmith : inMode(args.locksmith))
 
 /** @type {Map<string, any>} */
 const held = new Map()
