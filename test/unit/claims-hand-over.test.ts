@@ -456,6 +456,22 @@ describe('a query', () => {
     expect(pending.slice(0, 2).map(({ id }) => id)).toEqual(['other.1', `${store.session}.2`])
   })
 
+  test('shows them before those elsewhere whose priority is lower', async () => {
+    await holdAndWait()
+    wait()
+    const mine = { ...record, id: `${store.session}.2`, info: 'i', priority: 0, position: 1 }
+    const low = { ...mine, id: 'other.1', priority: -1, position: 2 }
+    const elsewhere = { ...low, name: 'b', id: 'other.2', position: 1 }
+    vi.spyOn(store, 'query').mockResolvedValue({ held: [], pending: [mine, low, elsewhere] })
+    const { pending } = await claims.query({})
+    expect(pending.map(({ name, id, position }) => [name, id, position])).toEqual([
+      ['a', mine.id, 1],
+      ['a', `${store.session}.3`, 2],
+      ['a', low.id, 3],
+      ['b', elsewhere.id, 1],
+    ])
+  })
+
   test('shows those of the names that are asked for', async () => {
     await holdAndWait()
     wait()
