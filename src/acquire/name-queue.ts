@@ -113,6 +113,8 @@ export class Seat {
   stray = false
   /** Granted, given up or refused: nothing more is asked under this id. */
   over = false
+  /** Others were heard to wait since the last request: its answer may be older than that. */
+  crowded = false
   /** Requests that failed since the last answer. */
   failures = 0
   /** What the last request showed of the claimant. */

@@ -114,8 +114,8 @@ export class WaitingRoom {
   onOthersWait(id: string): void {
     const seat = this.byId.get(id)
     if (seat === undefined) return
+    seat.crowded = true
     seat.pending.queue?.setCrowded(true)
-    if (seat.asking) seat.askAgain = true
   }
 
   /** Messages may have been missed: everything is asked for again. */
@@ -189,6 +189,7 @@ export class WaitingRoom {
   private request(seat: Seat): void {
     if (seat.over) return
     seat.wasSent = true
+    seat.crowded = false
     seat.shownInfo = seat.request.info
     this.store.acquire(seat.request).then(
       (reply) => {
@@ -243,9 +244,7 @@ export class WaitingRoom {
     seat.request.ticket = ticket
     const queue = pending.queue as NameQueue
     queue.full = true
-    const crowded = waiters === undefined || waiters > queue.seats.size
-    // A hint on another connection may have overtaken this reply.
-    if (crowded || !seat.askAgain) queue.setCrowded(crowded)
+    queue.setCrowded(seat.crowded || waiters === undefined || waiters > queue.seats.size)
     queue.check.expectLeaseEnd(nextEndMs)
     // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.
     queue.check.checkWithin(Math.min(this.store.checkEveryMs, Math.max(SHORTEST_CHECK_MS, pending.claim.ttlMs / 2)))

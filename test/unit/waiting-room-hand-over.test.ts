@@ -248,7 +248,7 @@ describe('how often', () => {
     expect(await countHandOvers(tenure)).toBe(16)
   })
 
-  test('a hint is not undone by a reply that it overtook, and asked after', async () => {
+  test('a hint is not undone by a reply that it overtook, but by the next', async () => {
     const tenure = await hold()
     for (let i = 0; i < 100; i++) enter()
     const request = store.take('acquire')
@@ -256,6 +256,7 @@ describe('how often', () => {
     expect(store.open).toEqual([])
     await request.reply(waiting(1))
     expect(await countHandOvers(tenure)).toBe(16)
+    room.onChanged('session.2')
     await store.take('acquire').reply(waiting(1))
     expect(await countHandOvers(tenure, 20)).toBe(20)
   })
