@@ -16,7 +16,8 @@ export type {
   RenewReply,
   SessionListener,
   StoreFilter,
+  Successor,
   WaiterRecord,
 } from './store/store.js'
-export { StoreFailure, type StoreFailureKind } from './store/store.js'
+export { SPARE_TOKENS, StoreFailure, type StoreFailureKind } from './store/store.js'
 export type { Clock, Timer } from './util/clock.js'

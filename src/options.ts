@@ -53,6 +53,13 @@ export interface ResolvedAcquireOptions {
   readonly metadata: Readonly<Record<string, string>> | undefined
 }
 
+/** How often, and for how long, a lock goes from one claim of a process to the next while claims of other processes wait. */
+export interface HandOverLimits {
+  /** 0: never, also while nobody else waits; and each claim has a place of its own in the server's queue. */
+  readonly most: number
+  readonly forMs: number
+}
+
 export const ACQUIRE_DEFAULTS: ResolvedAcquireOptions = Object.freeze({
   ttlMs: DEFAULT_TTL_MS,
   waitMs: Number.POSITIVE_INFINITY,

@@ -3,7 +3,6 @@
 import { toRedisClient } from './clients/detect.js'
 import { createOwnedClient } from './clients/owned.js'
 import { LockOptionError } from './errors.js'
-import type { HandOverLimits } from './lease/tenure.js'
 import {
   ACQUIRE_DEFAULTS,
   checkObject,
@@ -12,6 +11,7 @@ import {
   checkWaitMs,
   checkWhole,
   DEFAULT_PREFIX,
+  type HandOverLimits,
   LONGEST_MS,
   type NodeAddress,
   type ResolvedAcquireOptions,

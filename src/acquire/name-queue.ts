@@ -1,11 +1,10 @@
 /** The claims of this process that wait for one name, and what is known of the server's queue for it. */
 
-import type { StoreFailure } from '../store/store.js'
-import type { Clock } from '../util/clock.js'
-import { WaitingLine } from '../util/waiting-line.js'
+import type { ClaimRequest, StoreFailure } from '../store/store.js'
+import type { Clock, Timer } from '../util/clock.js'
+import { type LineEntry, WaitingLine } from '../util/waiting-line.js'
 import { CheckTimer } from './check-timer.js'
-import { isSame, type PendingClaim } from './pending-claim.js'
-import type { Seat } from './seat.js'
+import { type Claim, type Granted, isSame, type Patience } from './claim.js'
 
 export class NameQueue {
   readonly line = new WaitingLine<PendingClaim>()
@@ -62,5 +61,82 @@ export class NameQueue {
   setCrowded(crowded: boolean): void {
     if (!crowded) this.crowdedSinceMs = Number.POSITIVE_INFINITY
     else this.crowdedSinceMs = Math.min(this.crowdedSinceMs ?? Number.POSITIVE_INFINITY, this.clock.now())
+  }
+}
+
+/** One acquire of this process that has not been decided yet. */
+export class PendingClaim implements LineEntry<PendingClaim> {
+  before: PendingClaim | undefined
+  behind: PendingClaim | undefined
+  /** What was asked of the server for this claim; undefined while those before it in the line wait for the same. */
+  seat: Seat | undefined
+  /** The line in which it stands; undefined for a single attempt. */
+  queue: NameQueue | undefined
+  settled = false
+  /** It has been told that it waits. */
+  announced = false
+  deadline: Timer | undefined
+  stopListening: (() => void) | undefined
+
+  constructor(
+    readonly id: string,
+    readonly claim: Claim,
+    readonly patience: Patience,
+    readonly startedAtMs: number,
+    /** Decides the claim: granted, or null for busy until the end of the wait. */
+    readonly resolve: (granted: Granted | null) => void,
+    readonly reject: (reason: unknown) => void,
+  ) {}
+
+  get priority(): number {
+    return this.claim.priority
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/**
+ * What was asked of the server for a claim: an id, which the server knows as a waiter or as nothing yet. Many claims of this process that
+ * want the same have one seat between them, and it belongs to the first of them; when that one is decided, the next takes the seat over,
+ * with its place in the server's queue.
+ */
+export class Seat {
+  /** What the store is asked for; the same object each time. */
+  readonly request: Mutable<ClaimRequest>
+  /** A request is under way. */
+  asking = false
+  /** Something changed while it was: its answer may be older than that. */
+  askAgain = false
+  /** A request was given to the store. */
+  wasSent = false
+  /** A request was never answered and may reach the server yet. */
+  stray = false
+  /** Granted, given up or refused: nothing more is asked under this id. */
+  over = false
+  /** Others were heard to wait since the last request: its answer may be older than that. */
+  crowded = false
+  /** Requests that failed since the last answer. */
+  failures = 0
+  /** What the last request showed of the claimant. */
+  shownInfo = ''
+
+  constructor(
+    /** Whom a grant is for. */
+    public pending: PendingClaim,
+    queue: boolean,
+  ) {
+    const { name, mode, permits, limit, ttlMs, priority, info } = pending.claim
+    this.request = { name, id: pending.id, mode, permits, limit, ttlMs, priority, ticket: 0, queue, info }
+  }
+
+  get id(): string {
+    return this.request.id
+  }
+
+  /** Another claim that wants the same has it from now on. */
+  passTo(pending: PendingClaim): void {
+    this.pending = pending
+    this.request.info = pending.claim.info
+    pending.seat = this
   }
 }

@@ -11,10 +11,8 @@ export class TurnBudget {
   private sinceMs = 0
   private later: (() => void)[] = []
   private readonly renew = () => {
-    const due = this.later
     this.steps = 0
-    this.later = []
-    for (const step of due) step()
+    this.flush()
   }
 
   /** Takes a step now, or in the next turn when this one has had its share. */
@@ -26,5 +24,12 @@ export class TurnBudget {
     this.steps += 1
     if (this.steps <= MOST_STEPS && nowMs - this.sinceMs < LONGEST_MS) step()
     else this.later.push(step)
+  }
+
+  /** Takes now what was to wait for the next turn. */
+  flush(): void {
+    const due = this.later
+    this.later = []
+    for (const step of due) step()
   }
 }

@@ -8,15 +8,15 @@
 
 import { LockClosedError, LockConflictError, LockUnavailableError } from '../errors.js'
 import { publish } from '../events.js'
-import { letGo } from '../lease/let-go.js'
-import { type HandOverLimits, Tenure } from '../lease/tenure.js'
+import { Tenure } from '../lease/tenure.js'
 import { deadlineMs } from '../lease/validity.js'
-import { type ClaimReply, type Grant, type LockStore, type ReleaseOptions, StoreFailure } from '../store/store.js'
+import type { HandOverLimits } from '../options.js'
+import { type ClaimReply, type Grant, type LockStore, StoreFailure } from '../store/store.js'
 import { whenAborted } from '../util/abort.js'
 import type { Clock } from '../util/clock.js'
-import { NameQueue } from './name-queue.js'
-import { type Claim, type Granted, isSame, type Patience, PendingClaim } from './pending-claim.js'
-import { Seat } from './seat.js'
+import { type Claim, type Granted, isSame, type Patience } from './claim.js'
+import { NameQueue, PendingClaim, Seat } from './name-queue.js'
+import { TakingBack } from './taking-back.js'
 import { TurnBudget } from './turn-budget.js'
 
 /** Setting up the very first connection is not counted in a wait, up to this long. */
@@ -30,14 +30,12 @@ const FIRST_RETRY_MS = 100
 /** However short the leases, waiters ask no more often than this. */
 const SHORTEST_CHECK_MS = 50
 
-/** Names of claims that were given up, for grants that reach them late: more than this many are forgotten. */
-const REMEMBERED = 1_000
-
 export class WaitingRoom {
   private readonly byId = new Map<string, Seat>()
   private readonly byName = new Map<string, NameQueue>()
-  private readonly givenUp = new Map<string, string>()
-  private readonly takingBack = new Set<Promise<unknown>>()
+  /** Attempts whose claim was decided otherwise: their answers are waited for, and grants go back. */
+  private readonly unwanted = new Set<Seat>()
+  private readonly takingBack: TakingBack
   private readonly budget = new TurnBudget()
   private closed = false
   private count = 0
@@ -49,7 +47,9 @@ export class WaitingRoom {
     private readonly limits: HandOverLimits,
     /** Resolves when this session hears its grants; must be cheap to call again. */
     private readonly whenListening: () => Promise<void> | undefined,
-  ) {}
+  ) {
+    this.takingBack = new TakingBack(store, clock)
+  }
 
   /** Waits for a claim to be granted; null: it was busy until the end of the wait. */
   enter(claim: Claim, patience: Patience): Promise<Granted | null> {
@@ -98,13 +98,8 @@ export class WaitingRoom {
   /** A pushed grant. */
   onGranted(id: string, grant: Grant): void {
     const seat = this.byId.get(id)
-    if (seat !== undefined) {
-      this.grant(seat, grant, true)
-      return
-    }
-    const name = this.givenUp.get(id)
-    // A plain release: what may come later has been withdrawn already, and a second withdrawal that finds nothing would leave a mark.
-    if (name !== undefined) this.takeBack(name, id, this.store.claimWindowMs, {})
+    if (seat !== undefined) this.grant(seat, grant, true)
+    else this.takingBack.onGranted(id)
   }
 
   /** Whether this claim is still undecided; asks for it if so. */
@@ -136,12 +131,17 @@ export class WaitingRoom {
   /** Refuses new claims, rejects those that wait, and resolves when they have been taken back. */
   async close(): Promise<void> {
     this.closed = true
+    // Whoever was handed a lock has it now, to give it back.
+    this.budget.flush()
     for (const { line } of this.byName.values()) {
       // From the back, so that nobody inherits a seat.
       for (const pending of [...line].reverse()) this.giveUp(pending, () => pending.reject(closedError(pending.claim.name)))
     }
     for (const { pending } of this.byId.values()) this.giveUp(pending, () => pending.reject(closedError(pending.claim.name)))
-    await Promise.allSettled(this.takingBack)
+    // There may be nobody any more who could hear the answers of these.
+    for (const seat of this.unwanted) this.takingBack.withdraw(seat)
+    this.unwanted.clear()
+    await this.takingBack.settled()
   }
 
   /** Gives a claim a seat if it is due. */
@@ -194,7 +194,7 @@ export class WaitingRoom {
     this.store.acquire(seat.request).then(
       (reply) => {
         seat.asking = false
-        if (seat.unwanted && reply.status === 'granted') this.withdraw(seat)
+        if (this.unwanted.delete(seat) && reply.status === 'granted') this.takingBack.withdraw(seat)
         if (seat.over) return
         this.answered(seat, reply)
         if (!seat.askAgain) return
@@ -280,7 +280,7 @@ export class WaitingRoom {
 
   private failed(seat: Seat, error: unknown): void {
     seat.asking = false
-    if (seat.unwanted) this.withdraw(seat)
+    if (this.unwanted.delete(seat)) this.takingBack.withdraw(seat)
     if (seat.over) return
     const failure = error instanceof StoreFailure ? error : new StoreFailure('refused', String(error), error)
     const { pending } = seat
@@ -291,7 +291,7 @@ export class WaitingRoom {
     if (failure.kind === 'refused' || queue === undefined) {
       // Not for the next in the line: what is refused under this id is not asked again.
       this.end(seat, () => pending.reject(unavailable(claim.name, failure)))
-      return this.withdraw(seat)
+      return this.takingBack.withdraw(seat)
     }
     queue.problem = failure
     queue.check.checkWithin(Math.min(this.store.checkEveryMs, FIRST_RETRY_MS * 2 ** Math.min(seat.failures, 10)))
@@ -332,8 +332,8 @@ export class WaitingRoom {
     if (fits && seat.request.queue && !this.closed) return seat.passTo(next)
     this.forget(seat)
     // A mere attempt leaves nothing behind unless it succeeds. Withdrawn at once, it would: the mark of an id that may yet come.
-    if (seat.asking && seat.wasSent && !seat.request.queue) seat.unwanted = true
-    else this.withdraw(seat)
+    if (seat.asking && seat.wasSent && !seat.request.queue) this.unwanted.add(seat)
+    else this.takingBack.withdraw(seat)
   }
 
   /** The server decided what was asked for in this seat. */
@@ -348,26 +348,6 @@ export class WaitingRoom {
     seat.over = true
     this.byId.delete(seat.id)
     seat.pending.queue?.seats.delete(seat)
-  }
-
-  /** Takes back what the server may have of a seat that nobody wants any more. */
-  private withdraw({ wasSent, stray, request: { name, id, ttlMs } }: Seat): void {
-    if (!wasSent) return
-    this.givenUp.set(id, name)
-    if (this.givenUp.size > REMEMBERED) this.givenUp.delete(this.givenUp.keys().next().value as string)
-    const withinMs = Math.max(ttlMs, this.store.claimWindowMs)
-    this.takeBack(name, id, withinMs)
-    // A request that was never answered may come later still. The first withdrawal takes the place or the grant away; only one that finds
-    // nothing leaves a mark.
-    if (stray) this.takeBack(name, id, withinMs)
-  }
-
-  private takeBack(name: string, id: string, withinMs: number, options: ReleaseOptions = { withdraw: true }): void {
-    const done = letGo(this.store, this.clock, name, id, this.clock.now() + withinMs, options)
-      // The server refuses: what it has of this claim ends by itself, after its lease or for want of a sign of life.
-      .catch(() => undefined)
-      .finally(() => this.takingBack.delete(done))
-    this.takingBack.add(done)
   }
 
   private settle(pending: PendingClaim, decide: () => void): void {

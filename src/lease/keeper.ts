@@ -82,6 +82,14 @@ export class Keeper {
     if (lease.isActive && this.keeps(lease)) this.schedule(lease, this.nextDueMs(lease))
   }
 
+  /** The server no longer has what this lease stands for: a loss for whoever holds the lock under its id by now. */
+  foundLost(lease: Lease): void {
+    for (const one of new Set([lease, this.byId.get(lease.id) ?? lease])) {
+      one.lose('the server no longer has it')
+      this.drop(one)
+    }
+  }
+
   private firstDueMs(lease: Lease): number {
     const { autoExtend, ttlMs } = lease.terms
     if (lease.isProvisional) return Math.max(this.clock.now(), lease.provisionalSinceMs + Math.min(CONFIRM_AFTER_MS, ttlMs / 4))
@@ -139,7 +147,7 @@ export class Keeper {
       const { successor } = lease
       const reply = await this.store.renew(lease.terms.name, lease.id, ttlMs, successor)
       if (reply.status === 'lost') {
-        this.foundLost(this.byId.get(lease.id) ?? lease)
+        this.foundLost(lease)
       } else {
         if (lease.successor === successor) lease.successor = undefined
         this.confirm(lease, reply.validUntilMs, ttlMs)
@@ -154,12 +162,6 @@ export class Keeper {
       lease.hinted = false
       void this.renew(lease, 1)
     }
-  }
-
-  /** Whoever holds the lock under that id by now. */
-  private foundLost(lease: Lease): void {
-    lease.lose('the server no longer has it')
-    this.drop(lease)
   }
 
   private failed(lease: Lease, error: Error): void {

@@ -3,14 +3,8 @@
  * without asking the server, which sees one holder all the time. Every one of them has a larger fencing token than the one before.
  */
 
+import type { HandOverLimits } from '../options.js'
 import { type ClaimRequest, type Grant, SPARE_TOKENS } from '../store/store.js'
-
-/** How often, and for how long, a lock goes from one claim of a process to the next while claims of other processes wait. */
-export interface HandOverLimits {
-  /** 0: never, also while nobody else waits; and each claim has a place of its own in the server's queue. */
-  readonly most: number
-  readonly forMs: number
-}
 
 /** The server's clock gains at least so many microseconds in a millisecond of ours: see `validity.ts` for the hundredth. */
 const TOKENS_PER_MS = 990
@@ -78,7 +72,7 @@ export class Tenure {
    * The token for the next holder, or undefined when it is the server's turn to say who that is.
    *
    * @param priority of that next holder. Of those elsewhere it is not known: while any wait, no lower one than the present goes before them
-   * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing newer is known than the grant said
+   * @param crowdedSinceMs since when claims of other processes wait; Infinity: none do; undefined: nothing is known since the grant
    * @param fullLeaseMs what a grant is worth that nobody has confirmed
    */
   handOn(
@@ -89,7 +83,9 @@ export class Tenure {
     fullLeaseMs: number,
   ): number | undefined {
     if (this.grant.canHandOn !== true || this.sealed || limits.most === 0) return undefined
-    if (this.validUntilMs - nowMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
+    const leftMs = this.validUntilMs - nowMs
+    // Made longer by `extend`: the next holder did not ask for that, and others would have to wait for its end should this process die.
+    if (leftMs > this.asked.ttlMs || leftMs < Math.min(fullLeaseMs, this.asked.ttlMs) * LEAST_LEFT) return undefined
     if (this.isCrowdedOut(nowMs, priority, crowdedSinceMs, limits)) return undefined
     const token = this.nextToken(nowMs)
     if (token === undefined) return undefined
@@ -99,12 +95,14 @@ export class Tenure {
   }
 
   private isCrowdedOut(nowMs: number, priority: number, crowdedSinceMs: number | undefined, { most, forMs }: HandOverLimits): boolean {
-    const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? Number.POSITIVE_INFINITY : this.startedAtMs)
-    if (sinceMs === Number.POSITIVE_INFINITY) {
-      this.crowdedSinceMs = sinceMs
+    if (crowdedSinceMs === Number.POSITIVE_INFINITY) {
+      this.crowdedSinceMs = crowdedSinceMs
       this.handedOn = 0
       return false
     }
+    // Without news, others may have come although the grant said that there are none: claims that wait for less long than a reply takes
+    // never have any, and would hand the lock to one another for ever.
+    const sinceMs = crowdedSinceMs ?? (this.grant.othersWait === false ? nowMs : this.startedAtMs)
     this.crowdedSinceMs = Math.min(this.crowdedSinceMs, Math.max(sinceMs, this.startedAtMs))
     if (priority < this.priority || this.handedOn >= most || nowMs - this.crowdedSinceMs >= forMs) return true
     this.handedOn += 1

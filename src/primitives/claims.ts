@@ -1,14 +1,22 @@
 /** Where claims are made and held: ties the waiting room (how one waits) to the keeper (how one keeps) for one locksmith. */
 
 import { randomBytes } from 'node:crypto'
-import type { Patience, PendingClaim } from '../acquire/pending-claim.js'
+import type { Patience } from '../acquire/claim.js'
+import type { PendingClaim } from '../acquire/name-queue.js'
 import { WaitingRoom } from '../acquire/waiting-room.js'
 import { LockClosedError, LockLostError, LockOptionError, LockTimeoutError, LockUnavailableError } from '../errors.js'
 import { isObserved, publish } from '../events.js'
 import { Keeper } from '../lease/keeper.js'
 import { Lease, type LeaseTerms } from '../lease/lease.js'
-import { type HandOverLimits, Tenure } from '../lease/tenure.js'
-import { type AcquireOptions, checkName, checkNames, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
+import { Tenure } from '../lease/tenure.js'
+import {
+  type AcquireOptions,
+  checkName,
+  checkNames,
+  type HandOverLimits,
+  type ResolvedAcquireOptions,
+  resolveAcquireOptions,
+} from '../options.js'
 import type { HolderRecord, LockStore, SessionListener, StoreFilter, WaiterRecord } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'

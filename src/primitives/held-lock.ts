@@ -108,7 +108,7 @@ export class SingleHeldLock implements HeldLock {
     const { name } = this.lease.terms
     try {
       const reply = await this.holding.store.renew(name, this.lease.id, ttlMs)
-      if (reply.status === 'lost') this.lease.lose('the server no longer has it')
+      if (reply.status === 'lost') this.holding.keeper.foundLost(this.lease)
       else this.holding.keeper.confirm(this.lease, reply.validUntilMs, ttlMs)
     } catch (error) {
       this.assertHeld()

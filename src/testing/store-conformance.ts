@@ -6,6 +6,7 @@
 import type { ConformanceCase } from './case.js'
 import { claimCases } from './store/claims.js'
 import { grantCases } from './store/grants.js'
+import { handOverCases } from './store/hand-over.js'
 import { Lab, type StoreHarness } from './store/lab.js'
 import { leaseCases } from './store/leases.js'
 import { nameCases } from './store/names.js'
@@ -26,6 +27,7 @@ const TOPICS = {
   leases: leaseCases,
   grants: grantCases,
   releases: releaseCases,
+  'handing on': handOverCases,
   overview: overviewCases,
   names: nameCases,
   traffic: trafficCases,

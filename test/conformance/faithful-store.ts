@@ -9,6 +9,7 @@ import type {
   RenewReply,
   SessionListener,
   StoreFilter,
+  Successor,
 } from '../../src/memory.js'
 import type { FakeClock } from '../../src/testing/fake-clock.js'
 
@@ -39,8 +40,8 @@ export class FaithfulStore implements LockStore {
     return this.inner.acquire(request)
   }
 
-  renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
-    return this.inner.renew(name, id, ttlMs)
+  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+    return this.inner.renew(name, id, ttlMs, holder)
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {

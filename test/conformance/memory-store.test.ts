@@ -2,6 +2,7 @@ import { test } from 'vitest'
 import { MemoryStore } from '../../src/memory.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { storeConformance } from '../../src/testing/store-conformance.js'
+import { expectOptionalParts } from './optional-parts.js'
 
 const TIMES = { claimWindowMs: 400, checkEveryMs: 100, waiterLifeMs: 1_500 }
 
@@ -16,3 +17,5 @@ const suite = storeConformance({
 })
 
 for (const one of suite) test(one.name, () => one.run())
+
+test('it says what a store may leave out', () => expectOptionalParts(new MemoryStore()))

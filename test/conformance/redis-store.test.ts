@@ -3,6 +3,7 @@ import { createOwnedClient } from '../../src/clients/owned.js'
 import { RedisStore } from '../../src/store/redis/redis-store.js'
 import { storeConformance } from '../../src/testing/store-conformance.js'
 import { isLastToken, type Leftover, useRedis } from '../support/redis.js'
+import { expectOptionalParts } from './optional-parts.js'
 
 /** The engine's contract on a real server: two stores, as two processes have them, on one prefix for each case. */
 
@@ -42,3 +43,10 @@ const suite = storeConformance({
 })
 
 for (const one of suite) test(one.name, () => one.run())
+
+test('it says what a store may leave out', async () => {
+  const store = openStore('parts:')
+  await expectOptionalParts(store)
+  await store.close()
+  await redis.expectEmpty('parts:', isLastToken)
+})

@@ -230,7 +230,7 @@ test.concurrent('while the lock is held: the same lock, with the same token', as
   await lab.warmUp(locksmith)
   const lost = loseRequest(lab)
   const lock = await locksmith.acquire(lab.name)
-  expect(await arrivesLate(lab, lost)).toEqual([expect.any(Number), [1, String(lock.fencingToken), 30_000]])
+  expect(await arrivesLate(lab, lost)).toEqual([expect.any(Number), [1, String(lock.fencingToken), 30_000, 0]])
   expect(await lab.holders()).toHaveLength(1)
   expect(await lock.release()).toEqual({ released: true })
 })

@@ -31,7 +31,7 @@ describe('thousands of', () => {
     const worker = spawnWorker('growth.cjs', {}, { execArgv: ['--expose-gc'], env: { REDIS_URL: redis.url, SCENARIO: scenario } })
     const { bytesEach, inside, newListeners, active } = await worker.next('done', 30_000)
     expect(bytesEach).toBeLessThan(BYTES_EACH)
-    expect(inside).toEqual({ waiting: 0, names: 0, takingBack: 0, givenUp: true, leases: 0, due: 0, releasing: 0 })
+    expect(inside).toEqual({ waiting: 0, names: 0, takingBack: 0, unwanted: 0, givenUp: true, leases: 0, due: 0, releasing: 0 })
     expect([newListeners, active]).toEqual([0, []])
     // Each of three locksmiths has a connection and an inbox of its own at most; the callback API's may not have been used.
     const clients = await redis.clientList()

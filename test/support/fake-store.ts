@@ -7,6 +7,7 @@ import type {
   ReleaseReply,
   RenewReply,
   SessionListener,
+  Successor,
   WaiterRecord,
 } from '../../src/store/store.js'
 import { StoreFailure } from '../../src/store/store.js'
@@ -14,7 +15,7 @@ import { StoreFailure } from '../../src/store/store.js'
 /** The operations that a test answers, with their arguments and replies. */
 interface Operations {
   acquire: { args: [request: ClaimRequest]; reply: ClaimReply }
-  renew: { args: [name: string, id: string, ttlMs: number]; reply: RenewReply }
+  renew: { args: [name: string, id: string, ttlMs: number, holder?: Successor]; reply: RenewReply }
   release: { args: [name: string, id: string, options?: ReleaseOptions]; reply: ReleaseReply }
 }
 

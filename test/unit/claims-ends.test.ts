@@ -1,41 +1,22 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { ACQUIRE_DEFAULTS } from '../../src/options.js'
-import { Claims } from '../../src/primitives/claims.js'
 import { EXCLUSIVE } from '../../src/primitives/recipe.js'
 import { parseSerialized } from '../../src/primitives/serialized.js'
-import { FakeClock } from '../../src/testing/fake-clock.js'
-import { FakeStore, turn, unreachable } from '../support/fake-store.js'
+import { makeClaims } from '../support/claims.js'
+import { turn, unreachable } from '../support/fake-store.js'
 
 /** How claims change hands, and how they end with their locksmith. */
 
-const TTL_MS = 30_000
-
-let clock: FakeClock
-let store: FakeStore
-let claims: Claims
+let { clock, store, claims, granted, serve } = makeClaims()
 
 beforeEach(() => {
-  clock = new FakeClock()
-  store = new FakeStore()
-  claims = new Claims(store, clock, ACQUIRE_DEFAULTS, { label: undefined, host: 'h', pid: 1 })
+  ;({ clock, store, claims, granted, serve } = makeClaims())
 })
-
-const granted = () => ({ status: 'granted' as const, fencingToken: 7, validUntilMs: clock.now() + TTL_MS })
-
-/** Answers everything as a server does that nobody else uses. */
-function serve(): void {
-  store.answer('acquire', granted)
-  store.answer('release', () => ({ status: 'released' }))
-  store.answer('renew', (_name, _id, ttlMs) => ({ status: 'held', validUntilMs: clock.now() + ttlMs }))
-}
 
 describe('restore', () => {
   const serialized = async (names: string[]) => {
-    const other = new Claims(store, clock, ACQUIRE_DEFAULTS, { label: undefined, host: 'h', pid: 2 })
-    serve()
-    const text = (await other.acquire(names, EXCLUSIVE, { ttlMs: 5_000 })).serialize()
-    store = new FakeStore()
-    claims = new Claims(store, clock, ACQUIRE_DEFAULTS, { label: undefined, host: 'h', pid: 1 })
+    const other = makeClaims({ clock, pid: 2 })
+    other.serve()
+    const text = (await other.claims.acquire(names, EXCLUSIVE, { ttlMs: 5_000 })).serialize()
     return text
   }
 

@@ -1,31 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { ACQUIRE_DEFAULTS } from '../../src/options.js'
-import { Claims } from '../../src/primitives/claims.js'
 import { EXCLUSIVE, makeMutex, makeSemaphore } from '../../src/primitives/recipe.js'
-import { FakeClock } from '../../src/testing/fake-clock.js'
-import { FakeStore, refused, turn, unreachable } from '../support/fake-store.js'
+import { makeClaims, TTL_MS } from '../support/claims.js'
+import { refused, turn, unreachable } from '../support/fake-store.js'
 
-const TTL_MS = 30_000
-
-let clock: FakeClock
-let store: FakeStore
-let claims: Claims
+let { clock, store, claims, granted, serve } = makeClaims()
 
 beforeEach(() => {
-  clock = new FakeClock()
-  store = new FakeStore()
-  claims = new Claims(store, clock, ACQUIRE_DEFAULTS, { label: undefined, host: 'h', pid: 1 })
+  ;({ clock, store, claims, granted, serve } = makeClaims())
 })
-
-const granted = () => ({ status: 'granted' as const, fencingToken: 7, validUntilMs: clock.now() + TTL_MS })
-
-/** Answers everything as a server does that nobody else uses. */
-function serve(): void {
-  store.answer('acquire', granted)
-  store.answer('release', () => ({ status: 'released' }))
-  store.answer('renew', (_name, _id, ttlMs) => ({ status: 'held', validUntilMs: clock.now() + ttlMs }))
-}
 
 /** The names and kinds of the requests that were made while `work` ran. */
 async function requestsOf(work: () => unknown): Promise<string[]> {
@@ -99,7 +82,7 @@ describe('a claim', () => {
 })
 
 describe('using', () => {
-  beforeEach(serve)
+  beforeEach(() => serve())
 
   test('gives the lock, the result, and lets go', async () => {
     const log = await requestsOf(async () => {

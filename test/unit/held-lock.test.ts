@@ -2,10 +2,11 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { LockLostError, LockOptionError, LockUnavailableError } from '../../src/errors.js'
 import { Keeper } from '../../src/lease/keeper.js'
 import { Lease, type LeaseTerms } from '../../src/lease/lease.js'
-import { SingleHeldLock } from '../../src/primitives/held-lock.js'
+import { type Holding, SingleHeldLock } from '../../src/primitives/held-lock.js'
 import { parseSerialized } from '../../src/primitives/serialized.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeStore, refused, unreachable } from '../support/fake-store.js'
+import { makeTenure } from '../support/tenures.js'
 
 const TTL_MS = 30_000
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA.1'
@@ -14,18 +15,21 @@ let clock: FakeClock
 let store: FakeStore
 let keeper: Keeper
 let lease: Lease
+let handOver: Holding['handOver']
 
 beforeEach(() => {
   clock = new FakeClock()
   store = new FakeStore()
   keeper = new Keeper(store, clock)
+  handOver = () => false
 })
 
 function hold(terms: Partial<LeaseTerms> = {}, { stray = false } = {}): SingleHeldLock {
-  const all = { name: 'a', id: ID, ttlMs: TTL_MS, autoExtend: false, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0, ...terms }
-  lease = new Lease(all, { fencingToken: 7, validUntilMs: clock.now() + all.ttlMs }, false, stray, clock)
+  const usual = { name: 'a', claimId: ID, info: '', ttlMs: TTL_MS, autoExtend: false, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+  const all = { ...usual, ...terms }
+  lease = new Lease(all, makeTenure(clock.now(), { id: ID, ttlMs: all.ttlMs, stray }), 7, clock)
   keeper.keep(lease)
-  return new SingleHeldLock(lease, { store, clock, keeper, releasing: new Set() })
+  return new SingleHeldLock(lease, { store, clock, keeper, handOver, releasing: new Set() })
 }
 
 test('shows what it is', () => {
@@ -166,6 +170,44 @@ describe('release', () => {
     const disposing = lock[Symbol.asyncDispose]()
     await store.take('release').reply({ status: 'absent' })
     await expect(disposing).resolves.toBeUndefined()
+  })
+})
+
+describe('a release that may hand the lock on', () => {
+  test('asks for it first, and is done when somebody here has it', async () => {
+    const calls: unknown[] = []
+    handOver = (name, tenure) => calls.push([name, tenure.id]) > 0
+    const lock = hold()
+    const remove = vi.spyOn(keeper, 'drop')
+    await expect(lock.release()).resolves.toEqual({ released: true })
+    expect(calls).toEqual([['a', ID]])
+    expect(remove).toHaveBeenCalledWith(lease)
+    expect([store.open, lock.state, lock.signal.aborted]).toEqual([[], 'released', false])
+    await expect(lock.release()).resolves.toEqual({ released: false, reason: 'already released' })
+    expect(calls).toHaveLength(1)
+  })
+
+  test.each<[string, Partial<LeaseTerms>, (lock: SingleHeldLock) => void]>([
+    ['with minHoldMs left', { minHoldMs: 1_000 }, () => undefined],
+    ['while its state is unknown', {}, () => lease.doubt(new Error('no answer'))],
+    ['when it is lost', {}, () => lease.lose('gone')],
+  ])('does not ask %s', async (_, terms, prepare) => {
+    const asked = vi.fn(() => true)
+    handOver = asked
+    const lock = hold(terms)
+    prepare(lock)
+    void lock.release()
+    expect(asked).not.toHaveBeenCalled()
+    expect(store.open).toEqual(['release'])
+  })
+
+  test('after serialize() finds its tenure sealed', () => {
+    hold()
+    const open = makeTenure(clock.now(), { canHandOn: true })
+    expect(open.handOn(clock.now() + 1, 0, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeDefined()
+    lease = new Lease(lease.terms, open, open.lastToken, clock)
+    new SingleHeldLock(lease, { store, clock, keeper, handOver, releasing: new Set() }).serialize()
+    expect(open.handOn(clock.now() + 2, 0, Number.POSITIVE_INFINITY, { most: 1, forMs: 1 }, 5_000)).toBeUndefined()
   })
 })
 

@@ -125,10 +125,12 @@ describe('a grant', () => {
     const sentAtMs = await exchangeTime(100)
     await clock.advance(250)
     // 300 ms after the server's time that we know; at most 350 have passed here since.
-    hear(`g ${ID} 1700000000000000 ${SERVER_MS + 300} 5000`)
+    hear(`g ${ID} 1700000000000000 ${SERVER_MS + 300} 5000 1`)
     expect(listener.granted).toHaveBeenCalledWith(ID, {
       fencingToken: 1_700_000_000_000_000,
       validUntilMs: sentAtMs + 300 + 5_000 - SERVER_ROUNDING_MS,
+      othersWait: true,
+      canHandOn: false,
     })
   })
 
@@ -136,8 +138,13 @@ describe('a grant', () => {
     const listener = makeListener()
     await inbox.open(SESSION, listener)
     await exchangeTime()
-    hear(`g ${ID} 7 ${SERVER_MS + 3_600_000} 5000`)
-    expect(listener.granted).toHaveBeenCalledWith(ID, { fencingToken: 7, validUntilMs: clock.now() + 5_000 })
+    hear(`g ${ID} 7 ${SERVER_MS + 3_600_000} 5000 0`)
+    expect(listener.granted).toHaveBeenCalledWith(ID, {
+      fencingToken: 7,
+      validUntilMs: clock.now() + 5_000,
+      othersWait: false,
+      canHandOn: true,
+    })
   })
 
   test('that is too old to be used is a hint to ask', async () => {
@@ -145,7 +152,7 @@ describe('a grant', () => {
     await inbox.open(SESSION, listener)
     await exchangeTime()
     await clock.advance(6_000)
-    hear(`g ${ID} 7 ${SERVER_MS + 500} 5000`)
+    hear(`g ${ID} 7 ${SERVER_MS + 500} 5000 0`)
     expect(listener.granted).not.toHaveBeenCalled()
     expect(listener.changed).toHaveBeenCalledWith(ID)
   })
@@ -153,7 +160,7 @@ describe('a grant', () => {
   test('before any exchange is a hint to ask: nothing bounds its age', async () => {
     const listener = makeListener()
     await inbox.open(SESSION, listener)
-    hear(`g ${ID} 7 ${SERVER_MS} 5000`)
+    hear(`g ${ID} 7 ${SERVER_MS} 5000 0`)
     expect(listener.granted).not.toHaveBeenCalled()
     expect(listener.changed).toHaveBeenCalledWith(ID)
   })
@@ -162,10 +169,29 @@ describe('a grant', () => {
     const listener = makeListener()
     await inbox.open(SESSION, listener)
     await exchangeTime()
-    hear(`g ${ID} 9999999999999999 ${SERVER_MS} 5000`)
+    hear(`g ${ID} 9999999999999999 ${SERVER_MS} 5000 0`)
     expect(listener.granted).not.toHaveBeenCalled()
     expect(listener.changed).toHaveBeenCalledWith(ID)
   })
+})
+
+test.each([
+  [(SERVER_MS + 1) * 1_000 - 1, true],
+  [(SERVER_MS + 1) * 1_000, false],
+])('the token %d can be counted on from: %s, as the server is no further in time', async (token, canHandOn) => {
+  const listener = makeListener()
+  await inbox.open(SESSION, listener)
+  await exchangeTime()
+  hear(`g ${ID} ${token} ${SERVER_MS} 5000 0`)
+  expect(listener.granted).toHaveBeenCalledWith(ID, expect.objectContaining({ fencingToken: token, canHandOn }))
+})
+
+test('that others wait is told', async () => {
+  const listener = makeListener()
+  await inbox.open(SESSION, listener)
+  hear(`o ${ID}`)
+  expect(listener.othersWait.mock.calls).toEqual([[ID]])
+  expect(listener.changed).not.toHaveBeenCalled()
 })
 
 test('a change is told', async () => {
@@ -189,16 +215,21 @@ describe('what is not for us is ignored, and counted', () => {
     `x ${ID}`,
     `g ${ID}`,
     `g ${ID} 1 2`,
-    `g ${ID} 1 2 3 4`,
-    `g ${ID} -1 2 3`,
-    `g ${ID} 1.5 2 3`,
-    `g ${ID} 1 2 99999999999999999`,
-    `g ${ID} 0x1 2 3`,
-    `g ${'x'.repeat(200)} 1 2 3`,
+    `g ${ID} 1 2 3`,
+    `g ${ID} 1 2 3 2`,
+    `g ${ID} 1 2 3 0 4`,
+    `g ${ID} -1 2 3 0`,
+    `g ${ID} 1.5 2 3 0`,
+    `g ${ID} 1 2 99999999999999999 0`,
+    `g ${ID} 0x1 2 3 0`,
+    `g ${'x'.repeat(200)} 1 2 3 0`,
+    'o',
+    `o ${ID} `,
+    'o BBBBBBBBBBBBBBBBBBBBBB.1',
     `c ${'x'.repeat(200)}`,
     'c BBBBBBBBBBBBBBBBBBBBBB.1',
     `c ${SESSION}`,
-    'g BBBBBBBBBBBBBBBBBBBBBB.1 1 2 3',
+    'g BBBBBBBBBBBBBBBBBBBBBB.1 1 2 3 0',
     '\0\0\0',
     '{"type":"granted"}',
     'x'.repeat(1_000_000),
@@ -207,7 +238,8 @@ describe('what is not for us is ignored, and counted', () => {
     await inbox.open(SESSION, listener)
     await exchangeTime()
     hear(text)
-    expect([listener.granted.mock.calls, listener.changed.mock.calls, inbox.ignored]).toEqual([[], [], 1])
+    const { granted, changed, othersWait } = listener
+    expect([granted.mock.calls, changed.mock.calls, othersWait.mock.calls, inbox.ignored]).toEqual([[], [], [], 1])
   })
 })
 

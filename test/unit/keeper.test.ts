@@ -3,6 +3,7 @@ import { Keeper } from '../../src/lease/keeper.js'
 import { Lease, type LeaseTerms } from '../../src/lease/lease.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeStore, refused, turn, unreachable } from '../support/fake-store.js'
+import { makeTenure } from '../support/tenures.js'
 
 const TTL_MS = 3_000
 /** Of a lease of three seconds, 40 ms are kept back. */
@@ -28,8 +29,11 @@ afterEach(() => {
 
 function keep(terms: Partial<LeaseTerms> = {}, { pushed = false, validForMs = terms.ttlMs ?? TTL_MS } = {}): Lease {
   count += 1
-  const rest = { name: 'a', id: `s.${count}`, ttlMs: TTL_MS, autoExtend: true, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
-  const lease = new Lease({ ...rest, ...terms }, { fencingToken: count, validUntilMs: clock.now() + validForMs }, pushed, false, clock)
+  const id = `s.${count}`
+  const rest = { name: 'a', claimId: id, info: '', ttlMs: TTL_MS, autoExtend: true, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+  const all = { ...rest, ...terms }
+  const tenure = makeTenure(clock.now(), { id, ttlMs: all.ttlMs, fencingToken: count, validUntilMs: clock.now() + validForMs, pushed })
+  const lease = new Lease(all, tenure, count, clock)
   keeper.keep(lease)
   return lease
 }
@@ -43,7 +47,7 @@ describe('a lease that is kept', () => {
     expect(store.open).toEqual([])
     await clock.advance(1)
     const renewal = store.take('renew')
-    expect(renewal.args).toEqual(['a', lease.terms.id, TTL_MS])
+    expect(renewal.args).toEqual(['a', lease.id, TTL_MS, undefined])
     await renewal.reply(held())
     expect(lease.state).toBe('held')
     expect(lease.remainingMs).toBeCloseTo(DEADLINE_MS)
@@ -65,7 +69,7 @@ describe('a lease that is kept', () => {
     await clock.advance(1)
     expect(signal.aborted).toBe(true)
     expect(store.open).toEqual([])
-    expect(keeper.has(lease.terms.id)).toBe(false)
+    expect(keeper.has(lease.id)).toBe(false)
     expect(clock.pending).toBe(0)
   })
 
@@ -77,7 +81,7 @@ describe('a lease that is kept', () => {
     expect(signal.aborted).toBe(false)
     await clock.advance(TTL_MS / 3 + 41)
     expect(signal.aborted).toBe(true)
-    expect(keeper.has(lease.terms.id)).toBe(false)
+    expect(keeper.has(lease.id)).toBe(false)
   })
 
   test('is not kept any more once it is dropped', async () => {
@@ -119,7 +123,7 @@ describe('a pushed grant', () => {
 
   test('is confirmed although a hint is followed first', async () => {
     const lease = keep({ autoExtend: false }, { pushed: true, validForMs: 500 })
-    keeper.verify(lease.terms.id)
+    keeper.verify(lease.id)
     await store.take('renew').reply(held(1))
     await clock.advance(50)
     expect(store.take('renew').args[2]).toBe(TTL_MS - 50)
@@ -161,7 +165,7 @@ describe('a renewal that fails', () => {
     expect(signal.aborted).toBe(false)
     await clock.advance(1)
     expect(signal.aborted).toBe(true)
-    expect(keeper.has(lease.terms.id)).toBe(false)
+    expect(keeper.has(lease.id)).toBe(false)
     expect(clock.pending).toBe(0)
     expect(vi.mocked(store.renew).mock.calls.length).toBeGreaterThan(3)
   })
@@ -175,7 +179,7 @@ describe('a renewal that fails', () => {
     // The answer comes after all: what is lost stays lost.
     await store.take('renew').reply(held())
     expect(lease.state).toBe('lost')
-    expect(keeper.has(lease.terms.id)).toBe(false)
+    expect(keeper.has(lease.id)).toBe(false)
     expect(clock.pending).toBe(0)
   })
 
@@ -185,7 +189,7 @@ describe('a renewal that fails', () => {
     await store.take('renew').fail(unreachable())
     keeper.recheck()
     const renewal = store.take('renew')
-    expect(renewal.args[1]).toBe(uncertain.terms.id)
+    expect(renewal.args[1]).toBe(uncertain.id)
     expect(store.open).toEqual([])
     await renewal.reply(held())
     expect([uncertain.state, certain.state]).toEqual(['held', 'held'])
@@ -200,7 +204,7 @@ describe('the word of the server that it has the lease no more', () => {
     await store.take('renew').reply({ status: 'lost' })
     expect(signal.aborted).toBe(true)
     expect(signal.reason.message).toContain('the server no longer has it')
-    expect(keeper.has(lease.terms.id)).toBe(false)
+    expect(keeper.has(lease.id)).toBe(false)
     expect(clock.pending).toBe(0)
   })
 
@@ -220,7 +224,7 @@ describe('the word of the server that it has the lease no more', () => {
     keeper.drop(lease)
     lease.markReleased()
     await store.take('renew').reply(held())
-    expect(keeper.has(lease.terms.id)).toBe(false)
+    expect(keeper.has(lease.id)).toBe(false)
     expect(clock.pending).toBe(0)
   })
 })
@@ -229,9 +233,9 @@ describe('a hint that a lock was taken away', () => {
   test('is asked about, and changes nothing of a lease that stands', async () => {
     const lease = keep()
     const { remainingMs } = lease
-    keeper.verify(lease.terms.id)
+    keeper.verify(lease.id)
     const renewal = store.take('renew')
-    expect(renewal.args).toEqual(['a', lease.terms.id, 1])
+    expect(renewal.args).toEqual(['a', lease.id, 1, undefined])
     await renewal.reply(held(1))
     expect(lease.state).toBe('held')
     expect(lease.remainingMs).toBe(remainingMs)
@@ -239,7 +243,7 @@ describe('a hint that a lock was taken away', () => {
 
   test('is true when the server says so', async () => {
     const lease = keep()
-    keeper.verify(lease.terms.id)
+    keeper.verify(lease.id)
     await store.take('renew').reply({ status: 'lost' })
     expect(lease.state).toBe('lost')
   })
@@ -248,8 +252,8 @@ describe('a hint that a lock was taken away', () => {
     const lease = keep()
     await clock.advance(FIRST_RENEWAL_MS)
     const renewal = store.take('renew')
-    keeper.verify(lease.terms.id)
-    keeper.verify(lease.terms.id)
+    keeper.verify(lease.id)
+    keeper.verify(lease.id)
     expect(store.open).toEqual([])
     await renewal.reply(held())
     expect(lease.state).toBe('held')
@@ -261,6 +265,66 @@ describe('a hint that a lock was taken away', () => {
   test('about a lock that is not kept is nothing', () => {
     keeper.verify('nobody.1')
     expect(store.open).toEqual([])
+  })
+})
+
+describe('a lock that is handed on under one id', () => {
+  function follow(first: Lease, fencingToken: number): Lease {
+    const lease = new Lease({ ...first.terms, claimId: 's.next', info: 'next' }, first.tenure, fencingToken, clock)
+    keeper.drop(first)
+    first.markReleased()
+    keeper.keep(lease)
+    return lease
+  }
+
+  test('is kept as the present holder has it, whatever the one before is told', async () => {
+    const first = keep()
+    const second = follow(first, first.fencingToken + 5)
+    keeper.drop(first)
+    expect([keeper.keeps(first), keeper.keeps(second), keeper.has(first.id)]).toEqual([false, true, true])
+    store.answer('renew', () => held())
+    await clock.advance(10 * TTL_MS)
+    expect([second.state, clock.pending]).toEqual(['held', 1])
+  })
+
+  test('shows its present holder with the first renewal that succeeds', async () => {
+    const first = keep()
+    const second = follow(first, first.fencingToken + 5)
+    await clock.advance(FIRST_RENEWAL_MS)
+    const holder = { fencingToken: second.fencingToken, info: 'next' }
+    await store.take('renew').fail(unreachable())
+    await clock.advance(second.remainingMs / 8)
+    const again = store.take('renew')
+    expect(again.args[3]).toEqual(holder)
+    await again.reply(held())
+    await clock.advance(FIRST_RENEWAL_MS)
+    expect(store.take('renew').args[3]).toBeUndefined()
+  })
+
+  test('is lost to its present holder when the renewal of the one before finds it so', async () => {
+    const first = keep()
+    await clock.advance(FIRST_RENEWAL_MS)
+    const renewal = store.take('renew')
+    const second = follow(first, first.fencingToken + 5)
+    await renewal.reply({ status: 'lost' })
+    expect([first.state, second.state]).toEqual(['released', 'lost'])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('has what the renewal of the one before brought', async () => {
+    const first = keep()
+    await clock.advance(FIRST_RENEWAL_MS)
+    const renewal = store.take('renew')
+    await renewal.reply(held())
+    expect(follow(first, first.fencingToken + 5).remainingMs).toBeCloseTo(DEADLINE_MS)
+  })
+
+  test('is asked about for its present holder when there is a hint', async () => {
+    const first = keep()
+    const second = follow(first, first.fencingToken + 5)
+    keeper.verify(first.id)
+    await store.take('renew').reply({ status: 'lost' })
+    expect([first.state, second.state]).toEqual(['released', 'lost'])
   })
 })
 
@@ -310,5 +374,5 @@ test('a process that stood still past the deadline finds the lock lost, and asks
   expect(store.open).toEqual([])
   now.mockRestore()
   await turn()
-  expect(keeper.has(lease.terms.id)).toBe(false)
+  expect(keeper.has(lease.id)).toBe(false)
 })

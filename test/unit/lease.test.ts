@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { LockLostError } from '../../src/errors.js'
 import { Lease, type LeaseTerms } from '../../src/lease/lease.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
+import { makeTenure } from '../support/tenures.js'
 
 const TTL_MS = 1_000
 /** The margin that is kept back of a lease of a second. */
@@ -15,8 +16,9 @@ beforeEach(() => {
 })
 
 function makeLease(terms: Partial<LeaseTerms> = {}, pushed = false, validForMs = TTL_MS): Lease {
-  const all = { name: 'a', id: 's.1', ttlMs: TTL_MS, autoExtend: true, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0, ...terms }
-  return new Lease(all, { fencingToken: 7, validUntilMs: clock.now() + validForMs }, pushed, false, clock)
+  const usual = { name: 'a', claimId: 's.1', info: '', ttlMs: TTL_MS, autoExtend: true, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+  const all = { ...usual, ...terms }
+  return new Lease(all, makeTenure(clock.now(), { ttlMs: all.ttlMs, validUntilMs: clock.now() + validForMs, pushed }), 7, clock)
 }
 
 describe('time', () => {
@@ -169,6 +171,65 @@ describe('what a renewal asks for', () => {
     lease.confirm(clock.now() + 950, 950)
     expect(lease.renewalTtlMs()).toBe(1)
   })
+})
+
+describe('a lock that was handed on', () => {
+  const terms = {
+    name: 'a',
+    claimId: 's.2',
+    info: 'next',
+    ttlMs: TTL_MS,
+    autoExtend: true,
+    maxHoldMs: Number.POSITIVE_INFINITY,
+    minHoldMs: 0,
+  }
+
+  test('is one of the tenure, at a time of its own', async () => {
+    const tenure = makeTenure(clock.now(), { id: 's.1', ttlMs: TTL_MS })
+    await clock.advance(300)
+    const lease = new Lease(terms, tenure, 8, clock)
+    expect(lease).toMatchObject({ id: 's.1', fencingToken: 8, grantedAtMs: 50_300, deadlineMs: 50_000 + TTL_MS - MARGIN_MS })
+    expect(lease.successor).toEqual({ fencingToken: 8, info: 'next' })
+  })
+
+  test.each([
+    [100, true, false],
+    [101, true, true],
+    [0, false, true],
+  ])('%d ms after its lease began, extended by itself: %s, is to be confirmed soon: %s', async (agoMs, autoExtend, provisional) => {
+    const tenure = makeTenure(clock.now(), { id: 's.1', ttlMs: TTL_MS })
+    await clock.advance(agoMs)
+    const lease = new Lease({ ...terms, autoExtend }, tenure, 8, clock)
+    expect([lease.isProvisional, lease.provisionalSinceMs]).toEqual([provisional, clock.now()])
+  })
+
+  test('under a pushed grant counts from that: it stands for a claim window only', async () => {
+    const tenure = makeTenure(clock.now(), { id: 's.1', ttlMs: TTL_MS, pushed: true })
+    await clock.advance(30)
+    const lease = new Lease(terms, tenure, 8, clock)
+    expect([lease.isProvisional, lease.provisionalSinceMs]).toEqual([true, 50_000])
+  })
+
+  test('lengthens the tenure by its renewals, for whoever comes next', () => {
+    const tenure = makeTenure(clock.now(), { id: 's.1', ttlMs: TTL_MS })
+    new Lease(terms, tenure, 8, clock).confirm(70_000, TTL_MS)
+    expect(new Lease(terms, tenure, 9, clock).deadlineMs).toBe(70_000 - MARGIN_MS)
+  })
+})
+
+test('the server is told of the claimant where it was granted for another of the same process', () => {
+  const tenure = makeTenure(clock.now(), { ttlMs: TTL_MS, info: 'before' })
+  const terms = {
+    name: 'a',
+    claimId: 's.2',
+    info: 'now',
+    ttlMs: TTL_MS,
+    autoExtend: true,
+    maxHoldMs: Number.POSITIVE_INFINITY,
+    minHoldMs: 0,
+  }
+  expect(new Lease(terms, tenure, 7, clock).successor).toEqual({ fencingToken: 7, info: 'now' })
+  expect(makeLease().successor).toBeUndefined()
 })
 
 describe('what can be observed', () => {

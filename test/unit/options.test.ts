@@ -248,7 +248,7 @@ describe('a locksmith', () => {
 
   test('has the documented defaults', () => {
     const setup = resolveLocksmithOptions({ store })
-    expect(setup).toEqual({ store, ownsStore: false, defaults: ACQUIRE_DEFAULTS, label: undefined })
+    expect(setup).toEqual({ store, ownsStore: false, defaults: ACQUIRE_DEFAULTS, label: undefined, handOver: { most: 16, forMs: 50 } })
     expect(Object.isFrozen(setup.defaults)).toBe(true)
   })
 
@@ -259,8 +259,21 @@ describe('a locksmith', () => {
     })
   })
 
+  test('says how often and how long claims of a process may pass a lock on', () => {
+    expect(resolveLocksmithOptions({ store, handOverLimit: 0, handOverMs: 1 }).handOver).toEqual({ most: 0, forMs: 1 })
+    expect(resolveLocksmithOptions({ store, handOverLimit: 1_000_000 }).handOver).toEqual({ most: 1_000_000, forMs: 50 })
+  })
+
   test.each([
     [{ ttlMs: 19 }, 'ttlMs'],
+    [{ handOverLimit: -1 }, 'handOverLimit'],
+    [{ handOverLimit: 1.5 }, 'handOverLimit'],
+    [{ handOverLimit: 1_000_001 }, 'handOverLimit'],
+    [{ handOverMs: 0 }, 'handOverMs'],
+    [{ handOverMs: '50' }, 'handOverMs'],
+    [{ batchLimit: 0 }, 'batchLimit'],
+    [{ batchLimit: 1_025 }, 'batchLimit'],
+    [{ store, batchLimit: 5 }, 'batchLimit'],
     [{ waitMs: -1 }, 'waitMs'],
     [{ name: 5 }, 'name'],
     [{ name: 'x'.repeat(257) }, 'name'],

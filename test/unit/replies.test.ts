@@ -48,15 +48,18 @@ describe('a whole number', () => {
 
 describe('the reply to a claim', () => {
   test('granted: the lease counts from before the request was sent', () => {
-    expect(claimReply(answer(1, '1700000000000000', 5_000))).toEqual({
+    expect(claimReply(answer(1, '1700000000000000', 5_000, 0))).toEqual({
       status: 'granted',
       fencingToken: 1_700_000_000_000_000,
       validUntilMs: 5_999,
+      othersWait: false,
+      canHandOn: false,
     })
+    expect(claimReply(answer('1', '7', '5000', '1'))).toMatchObject({ fencingToken: 7, othersWait: true, canHandOn: true })
   })
 
   test("waiting: the next lease's end counts from the receipt", () => {
-    expect(claimReply(answer('0', '77', '500'))).toEqual({ status: 'waiting', ticket: 77, nextEndMs: 1_540 })
+    expect(claimReply(answer('0', '77', '500', '3'))).toEqual({ status: 'waiting', ticket: 77, nextEndMs: 1_540, waiters: 3 })
   })
 
   test.each([
@@ -68,9 +71,12 @@ describe('the reply to a claim', () => {
     expect(claimReply(answer(...fields))).toEqual(reply)
   })
 
-  test.each([[[]], [[5]], [[1]], [[1, 'x', 5]], [[0, 1]], [[null]], [['granted']]])('%j is none of ours', (fields) => {
-    expect(failure(() => claimReply(answer(...fields)))).toMatchObject({ kind: 'refused' })
-  })
+  test.each([[[]], [[5]], [[1]], [[1, 'x', 5, 0]], [[1, 7, 5]], [[0, 1]], [[0, 1, 5]], [[null]], [['granted']]])(
+    '%j is none of ours',
+    (fields) => {
+      expect(failure(() => claimReply(answer(...fields)))).toMatchObject({ kind: 'refused' })
+    },
+  )
 })
 
 test('the reply to a renewal', () => {

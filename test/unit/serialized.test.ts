@@ -6,7 +6,8 @@ import { joinSerialized, parseSerialized, serializeLock } from '../../src/primit
 const ID = 'AAAAAAAAAAAAAAAAAAAA-_.1z'
 const terms = (name: string): LeaseTerms => ({
   name,
-  id: ID,
+  claimId: 'AAAAAAAAAAAAAAAAAAAA-_.2',
+  info: '',
   ttlMs: 5_000,
   autoExtend: true,
   maxHoldMs: Number.POSITIVE_INFINITY,
@@ -26,18 +27,18 @@ function refusal(text: unknown): LockOptionError {
 }
 
 test.each(['a', '', '{}', 'a\nb\0', '\u{1F512}', '__proto__', '"'])('a lock named %j comes back as it was', (name) => {
-  expect(parseSerialized(serializeLock(terms(name), 1_700_000_000_000_000))).toEqual([
+  expect(parseSerialized(serializeLock(terms(name), ID, 1_700_000_000_000_000))).toEqual([
     { name, id: ID, ttlMs: 5_000, autoExtend: true, fencingToken: 1_700_000_000_000_000 },
   ])
 })
 
 test('several come back in their order', () => {
-  const text = joinSerialized([serializeLock(terms('b'), 2), serializeLock(terms('a'), 1)])
+  const text = joinSerialized([serializeLock(terms('b'), ID, 2), serializeLock(terms('a'), ID, 1)])
   expect(parseSerialized(text).map(({ name, fencingToken }) => [name, fencingToken])).toEqual([
     ['b', 2],
     ['a', 1],
   ])
-  expect(parseSerialized(joinSerialized([text, serializeLock(terms('c'), 3)]))).toHaveLength(3)
+  expect(parseSerialized(joinSerialized([text, serializeLock(terms('c'), ID, 3)]))).toHaveLength(3)
 })
 
 describe('what serialize() did not make is refused', () => {

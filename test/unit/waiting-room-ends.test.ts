@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Claim } from '../../src/acquire/pending-claim.js'
+import type { Claim } from '../../src/acquire/claim.js'
 import { WaitingRoom } from '../../src/acquire/waiting-room.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
+import { HAND_OVER } from '../support/claims.js'
 import { FakeStore, turn, unreachable } from '../support/fake-store.js'
 
 const CLAIM: Claim = { name: 'a', mode: 'exclusive', permits: 1, limit: 0, ttlMs: 30_000, priority: 0, info: '' }
@@ -15,7 +16,7 @@ beforeEach(() => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
   clock = new FakeClock()
   store = new FakeStore()
-  room = new WaitingRoom(store, 'session', clock, () => undefined)
+  room = new WaitingRoom(store, 'session', clock, HAND_OVER, () => undefined)
   controller = new AbortController()
 })
 
@@ -69,20 +70,24 @@ describe('an abort', () => {
     await store.take('acquire').reply(granted())
     expect(remove).toHaveBeenCalledTimes(1)
     controller.abort('reason')
-    await expect(entry).resolves.toMatchObject({ id: 'session.1' })
+    await expect(entry).resolves.toMatchObject({ claimId: 'session.1' })
     expect(store.open).toEqual([])
     expectEmpty()
   })
 
   test('of one of many leaves the others where they are', async () => {
-    const other = room.enter(CLAIM, { waitMs: Number.POSITIVE_INFINITY })
+    const other = room.enter({ ...CLAIM, name: 'b' }, { waitMs: Number.POSITIVE_INFINITY })
+    const third = room.enter(CLAIM, { waitMs: Number.POSITIVE_INFINITY })
     const entry = expect(enter()).rejects.toBe('reason')
     await store.take('acquire').reply(waiting())
     await store.take('acquire').reply(waiting())
     controller.abort('reason')
     await entry
     room.onGranted('session.1', { fencingToken: 9, validUntilMs: clock.now() + 5_000 })
-    await expect(other).resolves.toMatchObject({ id: 'session.1' })
+    await expect(other).resolves.toMatchObject({ claimId: 'session.1' })
+    room.onGranted('session.2', { fencingToken: 9, validUntilMs: clock.now() + 5_000 })
+    await expect(third).resolves.toMatchObject({ claimId: 'session.2' })
+    expect(store.open).toEqual([])
   })
 
   test('takes back for as long as the lease may stand, and no longer', async () => {

@@ -1,9 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Claim, Patience } from '../../src/acquire/pending-claim.js'
+import type { Claim, Patience } from '../../src/acquire/claim.js'
 import { WaitingRoom } from '../../src/acquire/waiting-room.js'
 import { StoreFailure } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
+import { HAND_OVER } from '../support/claims.js'
 import { FakeStore, refused, turn, unreachable } from '../support/fake-store.js'
 
 const CLAIM: Claim = { name: 'a', mode: 'exclusive', permits: 1, limit: 0, ttlMs: 30_000, priority: 0, info: '' }
@@ -20,7 +21,7 @@ beforeEach(() => {
   clock = new FakeClock()
   store = new FakeStore()
   listening = undefined
-  room = new WaitingRoom(store, 'session', clock, () => listening)
+  room = new WaitingRoom(store, 'session', clock, HAND_OVER, () => listening)
 })
 
 afterEach(() => {
@@ -66,7 +67,11 @@ describe('a claim', () => {
     const entry = enter(FOREVER)
     const grant = granted()
     await store.take('acquire').reply(grant)
-    expect(entry.value).toEqual({ id: 'session.1', grant, pushed: false, stray: false })
+    expect(entry.value).toMatchObject({
+      claimId: 'session.1',
+      fencingToken: 7,
+      tenure: { id: 'session.1', grant, pushed: false, stray: false },
+    })
     expectEmpty()
   })
 
@@ -77,7 +82,7 @@ describe('a claim', () => {
     const grant = { fencingToken: 9, validUntilMs: clock.now() + 500 }
     room.onGranted(entry.id, grant)
     await turn()
-    expect(entry.value).toEqual({ id: entry.id, grant, pushed: true, stray: false })
+    expect(entry.value).toMatchObject({ claimId: entry.id, fencingToken: 9, tenure: { id: entry.id, grant, pushed: true, stray: false } })
     expectEmpty()
   })
 
@@ -101,7 +106,7 @@ describe('a claim', () => {
     await again.reply(waiting())
     await clock.advance(1_289)
     await store.take('acquire').reply(granted())
-    expect(entry.value).toMatchObject({ pushed: false })
+    expect(entry.value).toMatchObject({ tenure: { pushed: false } })
     expectEmpty()
   })
 
@@ -266,7 +271,7 @@ describe('a request that fails', () => {
       await clock.advance(1)
     }
     await store.take('acquire').reply(granted())
-    expect(entry.value).toMatchObject({ stray: true })
+    expect(entry.value).toMatchObject({ tenure: { stray: true } })
   })
 
   test('for good is told at once, and taken back', async () => {
@@ -325,7 +330,8 @@ describe('what reaches a claim that was given up', () => {
     controller.abort()
     await store.take('release').reply({ status: 'absent' })
     room.onGranted(id, { fencingToken: 9, validUntilMs: clock.now() + 500 })
-    expect(store.take('release').args).toEqual(['a', id, { withdraw: true }])
+    // It was withdrawn: a second withdrawal that found nothing would leave a mark.
+    expect(store.take('release').args).toEqual(['a', id, undefined])
   })
 
   test('a hint is nothing, and so is a grant for somebody unknown', async () => {
@@ -347,10 +353,10 @@ describe('what reaches a claim that was given up', () => {
   test('is remembered for the last thousand only', async () => {
     store.answer('release', () => ({ status: 'absent' }))
     store.answer('acquire', () => waiting())
-    for (let i = 0; i < 1_500; i++) enter({ waitMs: 10 })
+    for (let i = 0; i < 1_500; i++) enter({ waitMs: 10 }, { name: `name${i}` })
     await clock.advance(10)
-    const { givenUp, takingBack } = room as unknown as { givenUp: Map<string, string>; takingBack: Set<unknown> }
-    expect([givenUp.size, takingBack.size]).toEqual([1_000, 0])
+    const { takingBack } = room as unknown as { takingBack: { names: Map<string, string>; size: number } }
+    expect([takingBack.names.size, takingBack.size]).toEqual([1_000, 0])
     expectEmpty()
   })
 })
