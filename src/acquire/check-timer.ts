@@ -5,6 +5,9 @@ import type { Clock, Timer } from '../util/clock.js'
 /** Spread over processes, so that a lease's end does not bring all of them at once. */
 const LEASE_END_JITTER_MS = 20
 
+/** Checks of all names of a process fall on multiples of this time, so that they travel together. */
+const TOGETHER_MS = 50
+
 export class CheckTimer {
   private checkAtMs = Number.POSITIVE_INFINITY
   private leaseEndsAtMs = Number.POSITIVE_INFINITY
@@ -25,7 +28,10 @@ export class CheckTimer {
 
   /** All are asked for again after about this time, unless it is due sooner already; the early part of the range is random. */
   checkWithin(delayMs: number): void {
-    this.checkAtMs = Math.min(this.checkAtMs, this.clock.now() + delayMs * (0.8 + 0.2 * Math.random()))
+    const atMs = this.clock.now() + delayMs * (0.8 + 0.2 * Math.random())
+    // Down, so that none comes too late; of short times this would take too much.
+    const together = delayMs < 20 * TOGETHER_MS ? atMs : Math.floor(atMs / TOGETHER_MS) * TOGETHER_MS
+    this.checkAtMs = Math.min(this.checkAtMs, together)
     this.arm()
   }
 

@@ -10,6 +10,8 @@ export class NameQueue {
   readonly line = new WaitingLine<PendingClaim>()
   /** What the server is asked for, all of it again from time to time. */
   readonly seats = new Set<Seat>()
+  /** The one of them whose claim was handed the lock and that nobody has taken over yet: kept for one turn of the event loop. */
+  free: Seat | undefined
   readonly check: CheckTimer
   /** The server has answered for one of these claims. */
   answered = false

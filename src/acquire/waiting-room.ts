@@ -79,12 +79,14 @@ export class WaitingRoom {
   handOver(name: string, tenure: Tenure): boolean {
     const queue = this.byName.get(name)
     const heir = queue?.line.first
+    // Before the release, which would grant it.
+    if (queue?.free !== undefined) this.giveFree(queue, queue.free)
     if (queue === undefined || heir === undefined || !isSame(tenure.asked, heir.claim)) return false
     const nowMs = this.clock.now()
     const fencingToken = tenure.handOn(nowMs, heir.priority, queue.crowdedSinceMs, this.limits, this.store.claimWindowMs)
     if (fencingToken === undefined) return false
     this.settle(heir, () => this.budget.spend(nowMs, () => heir.resolve({ claimId: heir.id, tenure, fencingToken })))
-    if (heir.seat !== undefined) this.vacate(heir.seat, queue)
+    if (heir.seat !== undefined) this.vacate(heir.seat, queue, true)
     this.advance(queue)
     return true
   }
@@ -133,7 +135,9 @@ export class WaitingRoom {
     this.closed = true
     // Whoever was handed a lock has it now, to give it back.
     this.budget.flush()
-    for (const { line } of this.byName.values()) {
+    for (const queue of this.byName.values()) {
+      const { line, free } = queue
+      if (free !== undefined) this.giveFree(queue, free)
       // From the back, so that nobody inherits a seat.
       for (const pending of [...line].reverse()) this.giveUp(pending, () => pending.reject(closedError(pending.claim.name)))
     }
@@ -170,6 +174,12 @@ export class WaitingRoom {
   }
 
   private seat(pending: PendingClaim, place: boolean): void {
+    const { free } = pending.queue ?? {}
+    if (place && free !== undefined && fits(free, pending)) {
+      ;(pending.queue as NameQueue).free = undefined
+      free.passTo(pending)
+      return announce(pending)
+    }
     const seat = new Seat(pending, place)
     pending.seat = seat
     this.byId.set(seat.id, seat)
@@ -216,6 +226,7 @@ export class WaitingRoom {
     if (queue !== undefined) {
       queue.answered = true
       queue.problem = undefined
+      if (queue.free === seat && reply.status !== 'waiting') return this.giveFree(queue, seat)
     }
     switch (reply.status) {
       case 'granted':
@@ -263,6 +274,7 @@ export class WaitingRoom {
   private grant(seat: Seat, grant: Grant, pushed: boolean): void {
     const { pending, request } = seat
     const { queue, claim } = pending
+    if (queue?.free === seat) return this.giveFree(queue, seat)
     const nowMs = this.clock.now()
     if (deadlineMs(grant.validUntilMs, claim.ttlMs) <= nowMs) {
       // Too old to be used. The server may still have it as ours: asking again makes it whole or queues anew.
@@ -282,6 +294,7 @@ export class WaitingRoom {
     seat.asking = false
     if (this.unwanted.delete(seat)) this.takingBack.withdraw(seat)
     if (seat.over) return
+    if (seat.pending.queue?.free === seat) return this.giveFree(seat.pending.queue, seat)
     const failure = error instanceof StoreFailure ? error : new StoreFailure('refused', String(error), error)
     const { pending } = seat
     const { queue, claim } = pending
@@ -324,12 +337,32 @@ export class WaitingRoom {
     if (queue !== undefined) this.advance(queue)
   }
 
-  /** The claim that had this seat was decided without it: the next that wants the same takes it over, or it is taken back. */
-  private vacate(seat: Seat, queue: NameQueue | undefined): void {
+  /**
+   * The claim that had this seat was decided without it: the next that wants the same takes it over, or it is taken back. `handedOn`: of two
+   * claims that take turns, the one that has just left is about to come back. For the rest of this turn the seat is kept for it.
+   */
+  private vacate(seat: Seat, queue: NameQueue | undefined, handedOn = false): void {
     const next = queue?.line.first
-    const fits =
-      next !== undefined && next.seat === undefined && next.priority === seat.request.priority && isSame(seat.request, next.claim)
-    if (fits && seat.request.queue && !this.closed) return seat.passTo(next)
+    if (seat.request.queue && queue !== undefined && !this.closed) {
+      if (next !== undefined && next.seat === undefined && fits(seat, next)) return seat.passTo(next)
+      if (next === undefined && handedOn) {
+        queue.free = seat
+        setImmediate(() => this.giveFree(queue, seat))
+        return
+      }
+    }
+    this.leave(seat)
+  }
+
+  /** Nobody came for a seat that was kept. */
+  private giveFree(queue: NameQueue, seat: Seat): void {
+    if (queue.free !== seat) return
+    queue.free = undefined
+    this.leave(seat)
+    this.advance(queue)
+  }
+
+  private leave(seat: Seat): void {
     this.forget(seat)
     // A mere attempt leaves nothing behind unless it succeeds. Withdrawn at once, it would: the mark of an id that may yet come.
     if (seat.asking && seat.wasSent && !seat.request.queue) this.unwanted.add(seat)
@@ -368,9 +401,14 @@ export class WaitingRoom {
   }
 }
 
+/** Whether a seat can pass on to a claim: for the server they ask for the same, with the same right to go first. */
+function fits({ request }: Seat, { claim }: PendingClaim): boolean {
+  return request.priority === claim.priority && isSame(request, claim)
+}
+
 /** Tells, once, that a claim waits. */
 function announce(pending: PendingClaim): void {
-  if (pending.announced) return
+  if (pending.announced || pending.settled) return
   pending.announced = true
   publish('halocksmith:waiting', { name: pending.claim.name, id: pending.id })
 }

@@ -30,15 +30,31 @@ describe('the regular check', () => {
   })
 
   test.each([
-    [0, 800],
-    [0.999, 999.8],
-  ])('comes between 80 and 100 %% of its time: random %d', async (random, atMs) => {
+    [900, 0, 720],
+    [900, 0.999, 899.82],
+    // Of longer times, the last multiple of 50 ms before that.
+    [1_000, 0, 800],
+    [1_000, 0.999, 950],
+    [2_000, 0.62, 1_800],
+  ])('comes between 80 and 100 %% of its time: %d ms, random %d', async (delayMs, random, atMs) => {
     vi.mocked(Math.random).mockReturnValue(random)
-    check.checkWithin(1_000)
+    check.checkWithin(delayMs)
     await clock.advance(atMs - 0.1)
     expect(asked).toEqual([])
     await clock.advance(0.2)
     expect(asked).toHaveLength(1)
+  })
+
+  test('comes at the same moment for names whose claims came at different times', async () => {
+    const moments: number[] = []
+    for (const [i, random] of [0.41, 0.42, 0.45, 0.46].entries()) {
+      await clock.advance(i)
+      vi.mocked(Math.random).mockReturnValue(random)
+      new CheckTimer(clock, () => moments.push(clock.now())).checkWithin(2_000)
+    }
+    await clock.advance(2_000)
+    expect(moments).toHaveLength(4)
+    expect(new Set(moments).size).toBe(1)
   })
 
   test('is not put off by a later one, and is brought forward by an earlier one', async () => {

@@ -400,6 +400,85 @@ describe('the seat', () => {
   })
 })
 
+describe('a seat whose claim was the last in the line and was handed the lock', () => {
+  /** Somebody holds the lock, another waits, and gets it; the rest of the turn is left to the test. */
+  async function free() {
+    const tenure = await hold()
+    const heir = enter()
+    const asked = store.take('acquire')
+    await asked.reply(waiting())
+    await clock.advance(1)
+    expect(room.handOver('a', tenure)).toBe(true)
+    return { tenure, heir, id: asked.args[0].id }
+  }
+
+  test('is taken over by who comes in the same turn: two that take turns ask for nothing', async () => {
+    const { tenure } = await free()
+    for (let i = 0; i < 100; i++) {
+      const next = enter()
+      await clock.advance(1)
+      expect(room.handOver('a', tenure)).toBe(true)
+      await Promise.resolve()
+      expect(next.outcome).toBe('resolved')
+    }
+    expect(store.open).toEqual([])
+    await turn()
+    expect(store.open).toEqual(['release'])
+  })
+
+  test('is taken back when that turn is over', async () => {
+    const { id } = await free()
+    expect(store.open).toEqual([])
+    await turn()
+    const withdrawal = store.take('release')
+    expect(withdrawal.args).toEqual(['a', id, { withdraw: true }])
+    await withdrawal.reply({ status: 'absent' })
+    expectEmpty()
+  })
+
+  test('is taken back before the lock is: else it would be granted', async () => {
+    const { tenure, id } = await free()
+    expect(room.handOver('a', tenure)).toBe(false)
+    expect(store.take('release').args).toEqual(['a', id, { withdraw: true }])
+    await turn()
+    expect(store.open).toEqual([])
+  })
+
+  test('is not for a claim that wants something else', async () => {
+    const { id } = await free()
+    enter({ ttlMs: 20_000 })
+    expect(store.take('acquire').args[0]).toMatchObject({ ttlMs: 20_000 })
+    await turn()
+    expect(store.take('release').args).toEqual(['a', id, { withdraw: true }])
+  })
+
+  test.each(['granted', 'withdrawn', 'refused'] as const)('and of which the server says "%s" meanwhile goes back at once', async (what) => {
+    const tenure = await hold()
+    const heir = enter()
+    const asked = store.take('acquire')
+    await clock.advance(1)
+    expect(room.handOver('a', tenure)).toBe(true)
+    if (what === 'granted') room.onGranted(asked.args[0].id, grant())
+    else if (what === 'refused') void asked.fail(refused())
+    else void asked.reply({ status: 'withdrawn' })
+    for (let i = 0; i < 5; i++) await Promise.resolve()
+    expect(store.take('release').args).toEqual(['a', asked.args[0].id, { withdraw: true }])
+    expect(heir.outcome).toBe('resolved')
+    await turn()
+    expect(store.open).toEqual([])
+  })
+
+  test('is taken back by closing', async () => {
+    const { id } = await free()
+    const closed = room.close()
+    const withdrawal = store.take('release')
+    expect(withdrawal.args).toEqual(['a', id, { withdraw: true }])
+    await withdrawal.reply({ status: 'released' })
+    await closed
+    expectEmpty()
+  })
+})
+
 describe('a claim that is given up', () => {
   const controllers = () => [new AbortController(), new AbortController(), new AbortController()] as const
 

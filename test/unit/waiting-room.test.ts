@@ -266,7 +266,10 @@ describe('a request that fails', () => {
     const entry = enter(FOREVER)
     for (const delayMs of [100, 200, 400, 800, 1_600, 2_000, 2_000]) {
       await store.take('acquire').fail(unreachable())
-      await clock.advance(delayMs * 0.9 - 1)
+      // From a second on, it comes at the last multiple of 50 ms before that.
+      const dueMs = clock.now() + delayMs * 0.9
+      const atMs = delayMs < 1_000 ? dueMs : dueMs - (dueMs % 50)
+      await clock.advance(atMs - clock.now() - 1)
       expect(store.open).toEqual([])
       await clock.advance(1)
     }
