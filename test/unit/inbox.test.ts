@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { ClientError, replyError } from '../../src/clients/client.js'
 import { Exchange } from '../../src/store/redis/exchange.js'
 import { Inbox, sessionOf } from '../../src/store/redis/inbox.js'
+import { LINGER_MS } from '../../src/store/redis/keep-alive.js'
 import { Keyspace } from '../../src/store/redis/keys.js'
 import { SERVER_ROUNDING_MS } from '../../src/store/redis/replies.js'
 import type { SessionListener } from '../../src/store/store.js'
@@ -23,7 +24,7 @@ let warn: (code: string, message: string) => void
 beforeEach(() => {
   clock = new FakeClock()
   client = new FakeClient()
-  exchange = new Exchange(client, clock, [])
+  exchange = new Exchange(client, clock, { source: 'the text', sha1: 'its-sha1' })
   warn = vi.fn()
   inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, (code, message) => warn(code, message))
 })
@@ -42,10 +43,10 @@ function makeListener() {
 /** An exchange with the server in which its time was {@link SERVER_MS}, sent at this moment and answered `tookMs` later. */
 async function exchangeTime(tookMs = 0): Promise<number> {
   const sentAtMs = clock.now()
-  void exchange.send('k', 'Q')
+  void exchange.send('k', 'Q', () => undefined)
   await turn()
   await clock.advance(tookMs)
-  await client.take('EVALSHA').reply([SERVER_MS, [1]])
+  await client.take('EVALSHA').reply(`${SERVER_MS}000\n1`)
   return sentAtMs
 }
 
@@ -95,6 +96,7 @@ describe('a session', () => {
     // A message that was under way.
     channel?.message(`c ${ID}`)
     expect(listener.changed).not.toHaveBeenCalled()
+    await clock.advance(LINGER_MS)
     expect([client.keepsAlive, clock.pending]).toEqual([false, 0])
   })
 
@@ -125,10 +127,13 @@ describe('a grant', () => {
     const sentAtMs = await exchangeTime(100)
     await clock.advance(250)
     // 300 ms after the server's time that we know; at most 350 have passed here since.
-    hear(`g ${ID} 1700000000000000 ${SERVER_MS + 300} 5000`)
+    hear(`g ${ID} 1700000000000000 ${SERVER_MS + 300} 5000 1`)
     expect(listener.granted).toHaveBeenCalledWith(ID, {
       fencingToken: 1_700_000_000_000_000,
       validUntilMs: sentAtMs + 300 + 5_000 - SERVER_ROUNDING_MS,
+      othersWait: true,
+      // The server's clock stands far behind this token.
+      canHandOn: false,
     })
   })
 
@@ -136,8 +141,13 @@ describe('a grant', () => {
     const listener = makeListener()
     await inbox.open(SESSION, listener)
     await exchangeTime()
-    hear(`g ${ID} 7 ${SERVER_MS + 3_600_000} 5000`)
-    expect(listener.granted).toHaveBeenCalledWith(ID, { fencingToken: 7, validUntilMs: clock.now() + 5_000 })
+    hear(`g ${ID} 7 ${SERVER_MS + 3_600_000} 5000 0`)
+    expect(listener.granted).toHaveBeenCalledWith(ID, {
+      fencingToken: 7,
+      validUntilMs: clock.now() + 5_000,
+      othersWait: false,
+      canHandOn: true,
+    })
   })
 
   test('that is too old to be used is a hint to ask', async () => {
@@ -145,7 +155,7 @@ describe('a grant', () => {
     await inbox.open(SESSION, listener)
     await exchangeTime()
     await clock.advance(6_000)
-    hear(`g ${ID} 7 ${SERVER_MS + 500} 5000`)
+    hear(`g ${ID} 7 ${SERVER_MS + 500} 5000 0`)
     expect(listener.granted).not.toHaveBeenCalled()
     expect(listener.changed).toHaveBeenCalledWith(ID)
   })
@@ -153,7 +163,7 @@ describe('a grant', () => {
   test('before any exchange is a hint to ask: nothing bounds its age', async () => {
     const listener = makeListener()
     await inbox.open(SESSION, listener)
-    hear(`g ${ID} 7 ${SERVER_MS} 5000`)
+    hear(`g ${ID} 7 ${SERVER_MS} 5000 0`)
     expect(listener.granted).not.toHaveBeenCalled()
     expect(listener.changed).toHaveBeenCalledWith(ID)
   })
@@ -162,7 +172,7 @@ describe('a grant', () => {
     const listener = makeListener()
     await inbox.open(SESSION, listener)
     await exchangeTime()
-    hear(`g ${ID} 9999999999999999 ${SERVER_MS} 5000`)
+    hear(`g ${ID} 9999999999999999 ${SERVER_MS} 5000 0`)
     expect(listener.granted).not.toHaveBeenCalled()
     expect(listener.changed).toHaveBeenCalledWith(ID)
   })

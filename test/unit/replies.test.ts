@@ -48,15 +48,18 @@ describe('a whole number', () => {
 
 describe('the reply to a claim', () => {
   test('granted: the lease counts from before the request was sent', () => {
-    expect(claimReply(answer(1, '1700000000000000', 5_000))).toEqual({
+    expect(claimReply(answer('1', '1700000000000000', '5000', '1'))).toEqual({
       status: 'granted',
       fencingToken: 1_700_000_000_000_000,
       validUntilMs: 5_999,
+      othersWait: true,
+      // The server's clock stands far behind this token.
+      canHandOn: false,
     })
   })
 
   test("waiting: the next lease's end counts from the receipt", () => {
-    expect(claimReply(answer('0', '77', '500'))).toEqual({ status: 'waiting', ticket: 77, nextEndMs: 1_540 })
+    expect(claimReply(answer('0', '77', '500', '3'))).toEqual({ status: 'waiting', ticket: 77, nextEndMs: 1_540, waiters: 3 })
   })
 
   test.each([
@@ -130,7 +133,11 @@ describe('a failure', () => {
     expect(failureIn([-1], 'k')?.kind).toBe('refused')
   })
 
-  test.each([null, undefined, 5, 'x', {}])('an answer that is no list is none of ours: %j', (fields) => {
+  test('is never a line', () => {
+    expect(failureIn('-1 OOM', 'k')).toBeUndefined()
+  })
+
+  test.each([null, undefined, 5, {}])('an answer that is neither a line nor a list is none of ours: %j', (fields) => {
     expect(failureIn(fields as never, 'k')?.kind).toBe('refused')
   })
 })
