@@ -11,7 +11,7 @@ export class NameQueue {
   readonly line = new WaitingLine<PendingClaim>()
   /** What the server is asked for, all of it again from time to time. */
   readonly seats = new Set<Seat>()
-  readonly check: CheckTimer
+  private timer: CheckTimer | undefined
   /** The server has answered for one of these claims. */
   answered = false
   /** Why the last request failed; undefined after an answer. */
@@ -28,14 +28,23 @@ export class NameQueue {
     private readonly clock: Clock,
     /** Whether the claims have one place in the server's queue between them. */
     private readonly shared: boolean,
-    ask: (seat: Seat) => void,
-  ) {
-    this.check = new CheckTimer(clock, (whom) => {
+    private readonly ask: (seat: Seat) => void,
+  ) {}
+
+  /** Made when it is first needed: most claims get their lock at once. */
+  get check(): CheckTimer {
+    this.timer ??= new CheckTimer(this.clock, (whom) => {
       for (const seat of this.seats) {
-        ask(seat)
+        this.ask(seat)
         if (whom === 'one') break
       }
     })
+    return this.timer
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    this.timer?.stop()
   }
 
   add(pending: PendingClaim): void {

@@ -39,6 +39,7 @@ export class WaitingRoom {
   private readonly givenUp = new Map<string, string>()
   private readonly takingBack = new Set<Promise<unknown>>()
   private readonly budget = new TurnBudget()
+  private readonly askFor = (seat: Seat): void => this.ask(seat)
   private closed = false
   private count = 0
 
@@ -156,7 +157,7 @@ export class WaitingRoom {
     const { first } = queue.line
     if (first === undefined) {
       if (queue.seats.size > 0) return
-      queue.check.stop()
+      queue.close()
       this.byName.delete(queue.name)
       return
     }
@@ -381,7 +382,7 @@ export class WaitingRoom {
   private queueOf(name: string): NameQueue {
     let queue = this.byName.get(name)
     if (queue === undefined) {
-      queue = new NameQueue(name, this.clock, this.limits.most > 0, (seat) => this.ask(seat))
+      queue = new NameQueue(name, this.clock, this.limits.most > 0, this.askFor)
       this.byName.set(name, queue)
     }
     return queue
