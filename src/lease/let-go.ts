@@ -23,9 +23,10 @@ export function letGo(
   untilMs: number,
   options?: ReleaseOptions,
 ): Promise<LetGoOutcome> {
-  const release = () => store.release(name, id, options)
   // Nearly always once is enough, and then one promise is.
-  return release().then(certain, (error) => releaseAgain(release, clock, untilMs, error))
+  return store
+    .release(name, id, options)
+    .then(certain, (error) => releaseAgain(() => store.release(name, id, options), clock, untilMs, error))
 }
 
 function certain({ status }: ReleaseReply): LetGoOutcome {

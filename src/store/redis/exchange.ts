@@ -9,7 +9,7 @@ import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
 import { KeepAlive } from './keep-alive.js'
-import { type Answer, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
+import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
 
 /** A request that is not answered in this time has failed; whether it was carried out is then unknown. */
@@ -49,7 +49,8 @@ export class Exchange {
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
   private pending: Operation[] = []
-  private readonly inFlight = new Set<Batch>()
+  /** The oldest first. A Set that gets empty makes itself anew each time. */
+  private readonly inFlight: Batch[] = []
   private flushing = false
   private timer: Timer | undefined
   /** Requests that are no operations: subscriptions and plain commands. */
@@ -158,13 +159,13 @@ export class Exchange {
     const failure = closedFailure()
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(failure)
     this.fail(this.pending.splice(0), failure)
-    for (const sent of this.inFlight) this.settle(sent, failure)
+    for (const sent of [...this.inFlight]) this.settle(sent, failure)
     this.keepAlive.close()
   }
 
   /** A request under way keeps the process alive until it is answered or given up; a lock that is held or waited for does not. */
   private updateKeepAlive(): void {
-    this.keepAlive.set(this.pending.length + this.inFlight.size + this.others > 0)
+    this.keepAlive.set(this.pending.length + this.inFlight.length + this.others > 0)
   }
 
   private readonly flush = (): void => {
@@ -182,10 +183,17 @@ export class Exchange {
 
   private dispatch(operations: readonly Operation[]): void {
     const sent: Batch = { operations, sentAtMs: this.clock.now() }
-    this.inFlight.add(sent)
-    const args = ['EVALSHA', this.script.sha1, String(operations.length)]
-    for (const operation of operations) args.push(operation.key)
-    for (const operation of operations) args.push(operation.text)
+    this.inFlight.push(sent)
+    const count = operations.length
+    const args = new Array<string>(3 + 2 * count)
+    args[0] = 'EVALSHA'
+    args[1] = this.script.sha1
+    args[2] = String(count)
+    for (let i = 0; i < count; i++) {
+      const { key, text } = operations[i] as Operation
+      args[3 + i] = key
+      args[3 + count + i] = text
+    }
     // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
     this.client.command(args).then(
       (reply) => this.deliver(sent, reply),
@@ -225,8 +233,7 @@ export class Exchange {
     for (let i = 0; i < operations.length; i++) {
       this.tell(operations[i] as Operation, replies[i + 1] as Reply, sentAtMs, receivedAtMs, serverNowMs)
     }
-    this.inFlight.delete(sent)
-    this.updateKeepAlive()
+    this.leaveFlight(sent)
     this.armTimer()
   }
 
@@ -236,7 +243,7 @@ export class Exchange {
     if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
     if (failure !== undefined) return operation.reject(failure)
     try {
-      const fields = typeof reply === 'string' ? reply.split(' ') : reply
+      const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
       operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs }))
     } catch (none) {
       operation.reject(none)
@@ -245,7 +252,12 @@ export class Exchange {
 
   private settle(sent: Batch, failure: StoreFailure): void {
     this.fail(sent.operations, failure)
-    this.inFlight.delete(sent)
+    this.leaveFlight(sent)
+  }
+
+  private leaveFlight(sent: Batch): void {
+    const place = this.inFlight.indexOf(sent)
+    if (place !== -1) this.inFlight.splice(place, 1)
     this.updateKeepAlive()
   }
 
@@ -263,7 +275,7 @@ export class Exchange {
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
     // Those under way may have been carried out. A library that sends them again would tell the second time's outcome as if it were the first.
-    for (const sent of this.inFlight) this.settle(sent, failure)
+    for (const sent of [...this.inFlight]) this.settle(sent, failure)
     const waiting = this.pending
     this.pending = []
     this.fail(waiting, failure)
@@ -281,7 +293,7 @@ export class Exchange {
   /** One timer for all requests: all have the same limit, so the oldest is the first to reach it. */
   private armTimer(stalled = false): void {
     if (this.timer !== undefined) return
-    const oldest = this.inFlight.values().next().value?.operations[0] ?? this.pending[0]
+    const oldest = this.inFlight[0]?.operations[0] ?? this.pending[0]
     if (oldest === undefined) return
     const dueMs = oldest.madeAtMs + this.limitMs
     this.timer = this.clock.after(stalled ? 0 : Math.max(0, dueMs - this.clock.now()), () => {
@@ -296,12 +308,12 @@ export class Exchange {
     const beforeMs = this.clock.now() - limitMs
     const reason = this.lastProblem === undefined ? '' : ` (${this.lastProblem.message})`
     const failure = new StoreFailure('unreachable', `no answer within ${limitMs} ms${reason}`, this.lastProblem)
-    const inFlight = this.inFlight.size
-    for (const sent of this.inFlight) {
+    const inFlight = [...this.inFlight]
+    for (const sent of inFlight) {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
       this.settle(sent, failure)
     }
-    if (this.inFlight.size < inFlight) this.silences += 1
+    if (this.inFlight.length < inFlight.length) this.silences += 1
     const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.

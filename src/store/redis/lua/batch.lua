@@ -11,6 +11,8 @@
 
 local replies = { now_us_text }
 local operations, nested
+-- Texts that are the same for all leases of one length in a call: making one takes half as long as a command.
+local same_ttl, same_ends, same_keep
 for i = 1, #KEYS do
   local key, operation = KEYS[i], ARGV[i]
   local letter = string.sub(operation, 1, 1)

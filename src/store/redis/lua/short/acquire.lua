@@ -8,17 +8,19 @@
       token = last + 1
       token_text = text(token)
     end
-    local lease = tonumber(ttl)
-    local ends = text(now + lease)
+    if ttl ~= same_ttl then
+      local lease = tonumber(ttl)
+      same_ttl, same_ends, same_keep = ttl, text(now + lease), text(lease + KEEP_TOKEN)
+    end
     local written
     if mode == 'x' then
-      written = redis.pcall('HSET', key, 'token', token_text, 'mode', 'x', 'used', '1', 'ends', ends, 'span', ttl, id, 'x' .. info)
+      written = redis.pcall('HSET', key, 'token', token_text, 'mode', 'x', 'used', '1', 'ends', same_ends, 'span', ttl, id, 'x' .. info)
     else
-      local record = 'c' .. permits .. ' ' .. ends .. ' ' .. ttl .. ' ' .. token_text .. ' ' .. info
+      local record = 'c' .. permits .. ' ' .. same_ends .. ' ' .. ttl .. ' ' .. token_text .. ' ' .. info
       last = text(token + SPARE_TOKENS)
-      written = redis.pcall('HSET', key, 'token', last, 'mode', 'c', 'used', permits, 'ends', ends, 'span', ttl, id, record, 'limit', limit)
+      written = redis.pcall('HSET', key, 'token', last, 'mode', 'c', 'used', permits, 'ends', same_ends, 'span', ttl, id, record, 'limit', limit)
     end
-    if type(written) == 'number' and redis.pcall('PEXPIRE', key, text(lease + KEEP_TOKEN)) == 1 then
+    if type(written) == 'number' and redis.pcall('PEXPIRE', key, same_keep) == 1 then
       reply = '1 ' .. token_text .. ' ' .. ttl .. ' 0'
     end
   end
