@@ -13,6 +13,7 @@ import { type HandOverLimits, Tenure } from '../lease/tenure.js'
 import { deadlineMs } from '../lease/validity.js'
 import { type ClaimReply, type Grant, type LockStore, type ReleaseOptions, StoreFailure } from '../store/store.js'
 import { whenAborted } from '../util/abort.js'
+import { ChurningMap } from '../util/churning.js'
 import type { Clock } from '../util/clock.js'
 import { NameQueue } from './name-queue.js'
 import { type Claim, type Granted, isSame, type Patience, PendingClaim } from './pending-claim.js'
@@ -34,8 +35,8 @@ const SHORTEST_CHECK_MS = 50
 const REMEMBERED = 1_000
 
 export class WaitingRoom {
-  private readonly byId = new Map<string, Seat>()
-  private readonly byName = new Map<string, NameQueue>()
+  private readonly byId = new ChurningMap<string, Seat>()
+  private readonly byName = new ChurningMap<string, NameQueue>()
   private readonly givenUp = new Map<string, string>()
   private readonly takingBack = new Set<Promise<unknown>>()
   private readonly budget = new TurnBudget()

@@ -8,6 +8,7 @@
  */
 
 import { type LockStore, StoreFailure } from '../store/store.js'
+import { ChurningMap } from '../util/churning.js'
 import type { Clock, Timer } from '../util/clock.js'
 import { DeadlineHeap } from '../util/deadline-heap.js'
 import type { Lease } from './lease.js'
@@ -21,7 +22,7 @@ const TOGETHER_MS = 10
 
 export class Keeper {
   private readonly heap = new DeadlineHeap<Lease>()
-  private readonly byId = new Map<string, Lease>()
+  private readonly byId = new ChurningMap<string, Lease>()
   private timer: Timer | undefined
   private timerDueMs = Number.POSITIVE_INFINITY
   private closed = false

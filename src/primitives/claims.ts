@@ -10,6 +10,7 @@ import { Lease, type LeaseTerms } from '../lease/lease.js'
 import { type HandOverLimits, Tenure } from '../lease/tenure.js'
 import { type AcquireOptions, checkName, checkNames, type ResolvedAcquireOptions, resolveAcquireOptions } from '../options.js'
 import type { HolderRecord, LockStore, SessionListener, StoreFilter, WaiterRecord } from '../store/store.js'
+import { ChurningSet } from '../util/churning.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'
 import { type HeldLock, type Holding, SingleHeldLock } from './held-lock.js'
@@ -27,6 +28,7 @@ export class Claims implements ClaimRunner {
   private readonly keeper: Keeper
   private readonly room: WaitingRoom
   private readonly holding: Holding
+  private readonly releasing = new ChurningSet<SingleHeldLock>()
   private readonly plainInfo: string
   private listening: Promise<void> | undefined
   private isListening = false
@@ -44,7 +46,7 @@ export class Claims implements ClaimRunner {
     this.keeper = new Keeper(store, clock)
     this.room = new WaitingRoom(store, this.session, clock, limits, () => this.whenListening())
     const handOver = (name: string, tenure: Tenure) => this.room.handOver(name, tenure)
-    this.holding = { store, clock, keeper: this.keeper, handOver, releasing: new Set() }
+    this.holding = { store, clock, keeper: this.keeper, handOver, releasing: this.releasing }
   }
 
   // Most calls are these two: no async functions, because each makes promises of its own.
@@ -128,7 +130,7 @@ export class Claims implements ClaimRunner {
     const held = Array.from(this.keeper.leases, (lease) => new SingleHeldLock(lease, this.holding).release())
     const done = Promise.allSettled([emptied, ...held])
       // Also what is being released by its holder, or because it was granted at this moment.
-      .then(() => Promise.allSettled(Array.from(this.holding.releasing, (lock) => lock.release())))
+      .then(() => Promise.allSettled(this.releasing.values().map((lock) => lock.release())))
     let timer: { cancel(): void } | undefined
     const patience = new Promise<void>((resolve) => {
       timer = this.clock.after(CLOSE_PATIENCE_MS, resolve)

@@ -60,7 +60,7 @@ export interface Holding {
   /** Hands the lock on to the next claim of this process; false: it is the server's to grant. */
   handOver(name: string, tenure: Tenure): boolean
   /** Those whose release is under way: closing waits for them. */
-  readonly releasing: Set<SingleHeldLock>
+  readonly releasing: { add(lock: SingleHeldLock): unknown; delete(lock: SingleHeldLock): unknown }
 }
 
 export class SingleHeldLock implements HeldLock {
