@@ -50,6 +50,10 @@ export class ChurningMap<K, V> {
 export class ChurningSet<T> {
   private readonly map = new ChurningMap<T, T>()
 
+  get size(): number {
+    return this.map.size
+  }
+
   add(value: T): void {
     this.map.set(value, value)
   }
