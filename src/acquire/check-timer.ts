@@ -5,6 +5,12 @@ import type { Clock, Timer } from '../util/clock.js'
 /** Spread over processes, so that a lease's end does not bring all of them at once. */
 const LEASE_END_JITTER_MS = 20
 
+/** A claim that could not be asked for is asked for again after this time, doubled at each failure, up to the regular check. */
+const FIRST_RETRY_MS = 100
+
+/** However short the leases, waiters ask no more often than this. */
+const SHORTEST_CHECK_MS = 50
+
 /** Checks of all names of a process fall on multiples of this time, so that they travel together. */
 const TOGETHER_MS = 50
 
@@ -33,6 +39,16 @@ export class CheckTimer {
     const together = delayMs < 20 * TOGETHER_MS ? atMs : Math.floor(atMs / TOGETHER_MS) * TOGETHER_MS
     this.checkAtMs = Math.min(this.checkAtMs, together)
     this.arm()
+  }
+
+  checkRegularly(everyMs: number, leaseMs: number): void {
+    // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.
+    this.checkWithin(Math.min(everyMs, Math.max(SHORTEST_CHECK_MS, leaseMs / 2)))
+  }
+
+  /** After so many failures in a row, and one. */
+  retry(everyMs: number, failures: number): void {
+    this.checkWithin(Math.min(everyMs, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)))
   }
 
   stop(): void {

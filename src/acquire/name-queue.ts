@@ -1,5 +1,6 @@
 /** The claims of this process that wait for one name, and what is known of the server's queue for it. */
 
+import { publish } from '../events.js'
 import type { ClaimRequest, StoreFailure } from '../store/store.js'
 import type { Clock, Timer } from '../util/clock.js'
 import { type LineEntry, WaitingLine } from '../util/waiting-line.js'
@@ -12,7 +13,7 @@ export class NameQueue {
   readonly seats = new Set<Seat>()
   /** The one of them whose claim was handed the lock and that nobody has taken over yet: kept for one turn of the event loop. */
   free: Seat | undefined
-  readonly check: CheckTimer
+  private timer: CheckTimer | undefined
   /** The server has answered for one of these claims. */
   answered = false
   /** Why the last request failed; undefined after an answer. */
@@ -29,14 +30,23 @@ export class NameQueue {
     private readonly clock: Clock,
     /** Whether the claims have one place in the server's queue between them. */
     private readonly shared: boolean,
-    ask: (seat: Seat) => void,
-  ) {
-    this.check = new CheckTimer(clock, (whom) => {
+    private readonly ask: (seat: Seat) => void,
+  ) {}
+
+  /** Made when it is first needed: most claims get their lock at once. */
+  get check(): CheckTimer {
+    this.timer ??= new CheckTimer(this.clock, (whom) => {
       for (const seat of this.seats) {
-        ask(seat)
+        this.ask(seat)
         if (whom === 'one') break
       }
     })
+    return this.timer
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    this.timer?.stop()
   }
 
   add(pending: PendingClaim): void {
@@ -93,6 +103,13 @@ export class PendingClaim implements LineEntry<PendingClaim> {
   get priority(): number {
     return this.claim.priority
   }
+
+  /** Tells, once, that it waits. */
+  announce(): void {
+    if (this.announced || this.settled) return
+    this.announced = true
+    publish('halocksmith:waiting', { name: this.claim.name, id: this.id })
+  }
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -133,6 +150,11 @@ export class Seat {
 
   get id(): string {
     return this.request.id
+  }
+
+  /** Whether it can pass on to a claim: for the server they ask for the same, with the same right to go first. */
+  fits({ claim }: PendingClaim): boolean {
+    return this.request.priority === claim.priority && isSame(this.request, claim)
   }
 
   /** Another claim that wants the same has it from now on. */

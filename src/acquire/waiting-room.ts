@@ -6,16 +6,16 @@
  * Every claim is decided: granted, busy until the end of its wait, failed, or aborted. What is given up is taken back in the background.
  */
 
-import { LockClosedError, LockConflictError, LockUnavailableError } from '../errors.js'
-import { publish } from '../events.js'
 import { Tenure } from '../lease/tenure.js'
 import { deadlineMs } from '../lease/validity.js'
 import type { HandOverLimits } from '../options.js'
 import { type ClaimReply, type Grant, type LockStore, StoreFailure } from '../store/store.js'
 import { whenAborted } from '../util/abort.js'
+import { ChurningMap } from '../util/churning.js'
 import type { Clock } from '../util/clock.js'
 import { type Claim, type Granted, isSame, type Patience } from './claim.js'
 import { NameQueue, PendingClaim, Seat } from './name-queue.js'
+import * as refusals from './refusals.js'
 import { TakingBack } from './taking-back.js'
 import { TurnBudget } from './turn-budget.js'
 
@@ -24,19 +24,16 @@ const FIRST_ANSWER_MS = 5_000
 /** Meanwhile the shortest waits are looked at this often. */
 const FIRST_ANSWER_CHECK_MS = 25
 
-/** A claim that could not be asked for is asked for again after this time, doubled at each failure, up to the regular check. */
-const FIRST_RETRY_MS = 100
-
-/** However short the leases, waiters ask no more often than this. */
-const SHORTEST_CHECK_MS = 50
+const WITHDRAWN = new StoreFailure('refused', 'the request was withdrawn')
 
 export class WaitingRoom {
-  private readonly byId = new Map<string, Seat>()
-  private readonly byName = new Map<string, NameQueue>()
+  private readonly byId = new ChurningMap<string, Seat>()
+  private readonly byName = new ChurningMap<string, NameQueue>()
   /** Attempts whose claim was decided otherwise: their answers are waited for, and grants go back. */
   private readonly unwanted = new Set<Seat>()
   private readonly takingBack: TakingBack
   private readonly budget = new TurnBudget()
+  private readonly askFor = (seat: Seat): void => this.ask(seat)
   private closed = false
   private count = 0
 
@@ -54,7 +51,7 @@ export class WaitingRoom {
   /** Waits for a claim to be granted; null: it was busy until the end of the wait. */
   enter(claim: Claim, patience: Patience): Promise<Granted | null> {
     return new Promise((resolve, reject) => {
-      if (this.closed) return reject(closedError(claim.name))
+      if (this.closed) return reject(refusals.closed(claim.name))
       const { signal, waitMs } = patience
       if (signal?.aborted) return reject(signal.reason)
       this.count += 1
@@ -68,7 +65,7 @@ export class WaitingRoom {
       pending.queue = this.queueOf(claim.name)
       pending.queue.add(pending)
       this.admit(pending, pending.queue)
-      if (pending.seat === undefined) announce(pending)
+      if (pending.seat === undefined) pending.announce()
     })
   }
 
@@ -139,9 +136,9 @@ export class WaitingRoom {
       const { line, free } = queue
       if (free !== undefined) this.giveFree(queue, free)
       // From the back, so that nobody inherits a seat.
-      for (const pending of [...line].reverse()) this.giveUp(pending, () => pending.reject(closedError(pending.claim.name)))
+      for (const pending of [...line].reverse()) this.giveUp(pending, () => pending.reject(refusals.closed(pending.claim.name)))
     }
-    for (const { pending } of this.byId.values()) this.giveUp(pending, () => pending.reject(closedError(pending.claim.name)))
+    for (const { pending } of this.byId.values()) this.giveUp(pending, () => pending.reject(refusals.closed(pending.claim.name)))
     // There may be nobody any more who could hear the answers of these.
     for (const seat of this.unwanted) this.takingBack.withdraw(seat)
     this.unwanted.clear()
@@ -160,7 +157,7 @@ export class WaitingRoom {
     const { first } = queue.line
     if (first === undefined) {
       if (queue.seats.size > 0) return
-      queue.check.stop()
+      queue.close()
       this.byName.delete(queue.name)
       return
     }
@@ -175,10 +172,10 @@ export class WaitingRoom {
 
   private seat(pending: PendingClaim, place: boolean): void {
     const { free } = pending.queue ?? {}
-    if (place && free !== undefined && fits(free, pending)) {
+    if (place && free !== undefined && free.fits(pending)) {
       ;(pending.queue as NameQueue).free = undefined
       free.passTo(pending)
-      return announce(pending)
+      return pending.announce()
     }
     const seat = new Seat(pending, place)
     pending.seat = seat
@@ -235,30 +232,22 @@ export class WaitingRoom {
         return this.wait(seat, reply)
       case 'busy':
         return queue === undefined ? this.end(seat, () => pending.resolve(null)) : this.standBack(seat, queue)
-      case 'conflict': {
-        const { limit } = reply
-        const now = limit === 0 ? 'without a limit (by readers)' : `with the limit ${limit}`
-        const asked = claim.limit === 0 ? 'without a limit (as a reader)' : `with the limit ${claim.limit}`
-        const message = `the name ${JSON.stringify(claim.name)} is in use ${now}; it was asked for ${asked}`
-        return this.end(seat, () => pending.reject(new LockConflictError(message, { key: claim.name })))
-      }
-      case 'withdrawn': {
-        const problem = new StoreFailure('refused', 'the request was withdrawn')
-        return this.end(seat, () => pending.reject(unavailable(claim.name, problem)))
-      }
+      case 'conflict':
+        return this.end(seat, () => pending.reject(refusals.otherLimit(claim, reply.limit)))
+      case 'withdrawn':
+        return this.end(seat, () => pending.reject(refusals.unavailable(claim.name, WITHDRAWN)))
     }
   }
 
   private wait(seat: Seat, { ticket, nextEndMs, waiters }: Extract<ClaimReply, { status: 'waiting' }>): void {
     const { pending } = seat
-    announce(pending)
+    pending.announce()
     seat.request.ticket = ticket
     const queue = pending.queue as NameQueue
     queue.full = true
     queue.setCrowded(seat.crowded || waiters === undefined || waiters > queue.seats.size)
     queue.check.expectLeaseEnd(nextEndMs)
-    // Whoever gets the lock next may die with it: with short leases, the end of theirs must be heard of in time.
-    queue.check.checkWithin(Math.min(this.store.checkEveryMs, Math.max(SHORTEST_CHECK_MS, pending.claim.ttlMs / 2)))
+    queue.check.checkRegularly(this.store.checkEveryMs, pending.claim.ttlMs)
   }
 
   /** An attempt beside those that wait came to nothing. */
@@ -267,7 +256,7 @@ export class WaitingRoom {
     this.forget(seat)
     pending.seat = undefined
     queue.full = true
-    announce(pending)
+    pending.announce()
     this.admit(pending, queue)
   }
 
@@ -299,15 +288,15 @@ export class WaitingRoom {
     const { pending } = seat
     const { queue, claim } = pending
     if (failure.kind === 'conflict') {
-      return this.end(seat, () => pending.reject(new LockConflictError(failure.message, { key: claim.name, cause: failure })))
+      return this.end(seat, () => pending.reject(refusals.otherData(claim.name, failure)))
     }
     if (failure.kind === 'refused' || queue === undefined) {
       // Not for the next in the line: what is refused under this id is not asked again.
-      this.end(seat, () => pending.reject(unavailable(claim.name, failure)))
+      this.end(seat, () => pending.reject(refusals.unavailable(claim.name, failure)))
       return this.takingBack.withdraw(seat)
     }
     queue.problem = failure
-    queue.check.checkWithin(Math.min(this.store.checkEveryMs, FIRST_RETRY_MS * 2 ** Math.min(seat.failures, 10)))
+    queue.check.retry(this.store.checkEveryMs, seat.failures)
     seat.failures += 1
   }
 
@@ -325,7 +314,7 @@ export class WaitingRoom {
     // Down and busy are different answers: busy is what the server said last, and it could be reached since.
     const { problem, answered = false } = pending.queue ?? {}
     if (problem === undefined && answered) return this.giveUp(pending, () => pending.resolve(null))
-    this.giveUp(pending, () => pending.reject(unavailable(pending.claim.name, problem)))
+    this.giveUp(pending, () => pending.reject(refusals.unavailable(pending.claim.name, problem)))
   }
 
   /** Decides a claim that may stand in the server's queue, or be granted there at this moment. */
@@ -344,7 +333,7 @@ export class WaitingRoom {
   private vacate(seat: Seat, queue: NameQueue | undefined, handedOn = false): void {
     const next = queue?.line.first
     if (seat.request.queue && queue !== undefined && !this.closed) {
-      if (next !== undefined && next.seat === undefined && fits(seat, next)) return seat.passTo(next)
+      if (next !== undefined && next.seat === undefined && seat.fits(next)) return seat.passTo(next)
       if (next === undefined && handedOn) {
         queue.free = seat
         setImmediate(() => this.giveFree(queue, seat))
@@ -394,30 +383,9 @@ export class WaitingRoom {
   private queueOf(name: string): NameQueue {
     let queue = this.byName.get(name)
     if (queue === undefined) {
-      queue = new NameQueue(name, this.clock, this.limits.most > 0, (seat) => this.ask(seat))
+      queue = new NameQueue(name, this.clock, this.limits.most > 0, this.askFor)
       this.byName.set(name, queue)
     }
     return queue
   }
-}
-
-/** Whether a seat can pass on to a claim: for the server they ask for the same, with the same right to go first. */
-function fits({ request }: Seat, { claim }: PendingClaim): boolean {
-  return request.priority === claim.priority && isSame(request, claim)
-}
-
-/** Tells, once, that a claim waits. */
-function announce(pending: PendingClaim): void {
-  if (pending.announced || pending.settled) return
-  pending.announced = true
-  publish('halocksmith:waiting', { name: pending.claim.name, id: pending.id })
-}
-
-function unavailable(name: string, problem: StoreFailure | undefined): LockUnavailableError {
-  const message = `the lock ${JSON.stringify(name)} could not be asked for: ${problem?.message ?? 'no answer'}`
-  return new LockUnavailableError(message, { key: name, cause: problem })
-}
-
-function closedError(name: string): LockClosedError {
-  return new LockClosedError(`the locksmith was closed; ${JSON.stringify(name)} was not acquired`, { key: name })
 }

@@ -8,6 +8,7 @@
  */
 
 import { type LockStore, StoreFailure } from '../store/store.js'
+import { ChurningMap } from '../util/churning.js'
 import type { Clock, Timer } from '../util/clock.js'
 import { DeadlineHeap } from '../util/deadline-heap.js'
 import type { Lease } from './lease.js'
@@ -21,9 +22,10 @@ const TOGETHER_MS = 10
 
 export class Keeper {
   private readonly heap = new DeadlineHeap<Lease>()
-  private readonly byId = new Map<string, Lease>()
+  private readonly byId = new ChurningMap<string, Lease>()
   private timer: Timer | undefined
   private timerDueMs = Number.POSITIVE_INFINITY
+  private closed = false
 
   constructor(
     private readonly store: LockStore,
@@ -53,12 +55,15 @@ export class Keeper {
     // Another may be held under the same id by now.
     if (!this.keeps(lease)) return
     this.byId.delete(lease.id)
+    // The timer stands, also when this was the last: cancelling it and making one for the next lease would take longer than all else in here.
     this.heap.remove(lease)
-    if (this.byId.size === 0) {
-      this.timer?.cancel()
-      this.timer = undefined
-      this.timerDueMs = Number.POSITIVE_INFINITY
-    }
+  }
+
+  /** Nothing is kept any more: leaves no timer behind. */
+  close(): void {
+    this.timer?.cancel()
+    this.timer = undefined
+    this.closed = true
   }
 
   /** The server is back, or messages were missed: whatever is uncertain is asked for now. */
@@ -111,7 +116,7 @@ export class Keeper {
 
   private arm(): void {
     const first = this.heap.first
-    if (first === undefined || first.dueMs >= this.timerDueMs) return
+    if (first === undefined || first.dueMs >= this.timerDueMs || this.closed) return
     this.timer?.cancel()
     this.timerDueMs = first.dueMs
     this.timer = this.clock.after(first.dueMs - this.clock.now(), () => {

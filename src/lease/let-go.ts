@@ -1,6 +1,6 @@
 /** Gives back what a claim holds or may hold, against a network that loses requests and replies. */
 
-import { type LockStore, type ReleaseOptions, StoreFailure } from '../store/store.js'
+import { type LockStore, type ReleaseOptions, type ReleaseReply, StoreFailure } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { retryDelayMs } from './validity.js'
 
@@ -15,7 +15,7 @@ export interface LetGoOutcome {
  *
  * @throws StoreFailure when the server refuses: asking again would help nobody
  */
-export async function letGo(
+export function letGo(
   store: LockStore,
   clock: Clock,
   name: string,
@@ -23,18 +23,29 @@ export async function letGo(
   untilMs: number,
   options?: ReleaseOptions,
 ): Promise<LetGoOutcome> {
-  let uncertain = false
-  do {
-    try {
-      const { status } = await store.release(name, id, options)
-      return { status, uncertain }
-    } catch (error) {
-      if (!(error instanceof StoreFailure) || error.kind !== 'unreachable') throw error
-      uncertain = true
-    }
+  // Nearly always once is enough, and then one promise is.
+  return store
+    .release(name, id, options)
+    .then(certain, (error) => releaseAgain(() => store.release(name, id, options), clock, untilMs, error))
+}
+
+function certain({ status }: ReleaseReply): LetGoOutcome {
+  return { status, uncertain: false }
+}
+
+async function releaseAgain(release: () => Promise<ReleaseReply>, clock: Clock, untilMs: number, first: unknown): Promise<LetGoOutcome> {
+  let failure = first
+  for (;;) {
+    if (!(failure instanceof StoreFailure) || failure.kind !== 'unreachable') throw failure
     await pause(clock, retryDelayMs(untilMs - clock.now()))
-  } while (clock.now() < untilMs)
-  return { status: 'unanswered', uncertain }
+    if (clock.now() >= untilMs) return { status: 'unanswered', uncertain: true }
+    try {
+      const { status } = await release()
+      return { status, uncertain: true }
+    } catch (error) {
+      failure = error
+    }
+  }
 }
 
 function pause(clock: Clock, delayMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** Where claims are made and held: ties the waiting room (how one waits) to the keeper (how one keeps) for one locksmith. */
 
 import { randomBytes } from 'node:crypto'
-import type { Patience } from '../acquire/claim.js'
+import type { Granted, Patience } from '../acquire/claim.js'
 import type { PendingClaim } from '../acquire/name-queue.js'
 import { WaitingRoom } from '../acquire/waiting-room.js'
 import { LockClosedError, LockLostError, LockOptionError, LockTimeoutError, LockUnavailableError } from '../errors.js'
@@ -18,6 +18,7 @@ import {
   resolveAcquireOptions,
 } from '../options.js'
 import type { HolderRecord, LockStore, SessionListener, StoreFilter, WaiterRecord } from '../store/store.js'
+import { ChurningSet } from '../util/churning.js'
 import type { Clock } from '../util/clock.js'
 import { dropWhenForgotten } from './forgotten.js'
 import { type HeldLock, type Holding, SingleHeldLock } from './held-lock.js'
@@ -35,6 +36,7 @@ export class Claims implements ClaimRunner {
   private readonly keeper: Keeper
   private readonly room: WaitingRoom
   private readonly holding: Holding
+  private readonly releasing = new ChurningSet<SingleHeldLock>()
   private readonly plainInfo: string
   private listening: Promise<void> | undefined
   private isListening = false
@@ -52,19 +54,25 @@ export class Claims implements ClaimRunner {
     this.keeper = new Keeper(store, clock)
     this.room = new WaitingRoom(store, this.session, clock, limits, () => this.whenListening())
     const handOver = (name: string, tenure: Tenure) => this.room.handOver(name, tenure)
-    this.holding = { store, clock, keeper: this.keeper, handOver, releasing: new Set() }
+    this.holding = { store, clock, keeper: this.keeper, handOver, releasing: this.releasing }
   }
 
-  async acquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
-    const resolved = resolveAcquireOptions(options, this.defaults)
-    const lock = await this.claim(names, shape, resolved)
-    if (lock !== null) return lock
-    const key = typeof names === 'string' ? names : names.join(', ')
-    throw new LockTimeoutError(`the lock ${JSON.stringify(key)} was busy for ${resolved.waitMs} ms`, { key })
+  // Most calls are these two: no async functions, because each makes promises of its own.
+  acquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock> {
+    try {
+      const resolved = resolveAcquireOptions(options, this.defaults)
+      return this.claim(names, shape, resolved, () => timedOut(names, resolved)) as Promise<HeldLock>
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
-  async tryAcquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null> {
-    return this.claim(names, shape, { ...resolveAcquireOptions(options, this.defaults), waitMs: 0 })
+  tryAcquire(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined): Promise<HeldLock | null> {
+    try {
+      return this.claim(names, shape, { ...resolveAcquireOptions(options, this.defaults), waitMs: 0 }, nothing)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async using<T>(names: string | readonly string[], shape: Shape, options: AcquireOptions | undefined, fn: CriticalSection<T>): Promise<T> {
@@ -130,39 +138,65 @@ export class Claims implements ClaimRunner {
     const held = Array.from(this.keeper.leases, (lease) => new SingleHeldLock(lease, this.holding).release())
     const done = Promise.allSettled([emptied, ...held])
       // Also what is being released by its holder, or because it was granted at this moment.
-      .then(() => Promise.allSettled(Array.from(this.holding.releasing, (lock) => lock.release())))
+      .then(() => Promise.allSettled(this.releasing.values().map((lock) => lock.release())))
     let timer: { cancel(): void } | undefined
     const patience = new Promise<void>((resolve) => {
       timer = this.clock.after(CLOSE_PATIENCE_MS, resolve)
     })
     await Promise.race([done, patience])
     timer?.cancel()
+    this.keeper.close()
     await this.leave?.()
   }
 
-  private claim(names: string | readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
-    if (typeof names === 'string') return this.claimOne(checkName(names), shape, options, options)
+  /** @param busy what comes of it when the lock is busy until the end of the wait */
+  private claim(
+    names: string | readonly string[],
+    shape: Shape,
+    options: ResolvedAcquireOptions,
+    busy: () => null,
+  ): Promise<HeldLock | null> {
+    if (typeof names === 'string') return this.claimOne(checkName(names), shape, options, options, busy)
     const [name, ...others] = checkNames(names)
-    return others.length === 0 ? this.claimOne(name as string, shape, options, options) : this.claimAll(names, shape, options)
+    return others.length === 0
+      ? this.claimOne(name as string, shape, options, options, busy)
+      : this.claimAll(names, shape, options).then((lock) => lock ?? busy())
   }
 
-  private async claimOne(name: string, shape: Shape, options: ResolvedAcquireOptions, patience: Patience): Promise<HeldLock | null> {
+  private claimOne(
+    name: string,
+    shape: Shape,
+    options: ResolvedAcquireOptions,
+    patience: Patience,
+    busy: () => null,
+  ): Promise<HeldLock | null> {
     const startedAtMs = this.clock.now()
-    const { ttlMs, priority, autoExtend, maxHoldMs, minHoldMs, metadata } = options
+    const { ttlMs, priority, maxHoldMs, metadata } = options
     const { mode, permits, limit } = shape
     const info = metadata === undefined ? this.plainInfo : claimantInfo(this.claimant, metadata)
     const leaseMs = Math.min(ttlMs, maxHoldMs)
-    const granted = await this.room.enter({ name, mode, permits, limit, ttlMs: leaseMs, priority, info }, patience)
-    if (granted === null) return null
-    const { claimId, tenure, fencingToken } = granted
+    return this.room
+      .enter({ name, mode, permits, limit, ttlMs: leaseMs, priority, info }, patience)
+      .then((granted) => (granted === null ? busy() : this.granted(granted, name, info, leaseMs, options, startedAtMs)))
+  }
+
+  private granted(
+    { claimId, tenure, fencingToken }: Granted,
+    name: string,
+    info: string,
+    leaseMs: number,
+    { autoExtend, maxHoldMs, minHoldMs }: ResolvedAcquireOptions,
+    startedAtMs: number,
+  ): HeldLock | Promise<HeldLock> {
     if (isObserved('halocksmith:granted')) {
       publish('halocksmith:granted', { name, id: claimId, fencingToken, waitedMs: this.clock.now() - startedAtMs })
     }
     const lock = this.hold({ name, claimId, info, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs }, tenure, fencingToken)
     if (!this.closed) return lock
     // Granted while the locksmith was being closed.
-    await lock.release()
-    throw new LockClosedError(`the locksmith was closed; ${JSON.stringify(name)} was not acquired`, { key: name })
+    return lock.release().then(() => {
+      throw new LockClosedError(`the locksmith was closed; ${JSON.stringify(name)} was not acquired`, { key: name })
+    })
   }
 
   /** One after the other, in one order everywhere; what was acquired is given back when a later one can't be had. */
@@ -173,7 +207,8 @@ export class Claims implements ClaimRunner {
     try {
       for (const name of acquisitionOrder(names)) {
         const waitMs = Math.max(0, Math.ceil(untilMs - this.clock.now()))
-        const lock = await this.claimOne(name, shape, options, { waitMs: options.waitMs === 0 ? 0 : waitMs, signal: options.signal })
+        const patience = { waitMs: options.waitMs === 0 ? 0 : waitMs, signal: options.signal }
+        const lock = await this.claimOne(name, shape, options, patience, nothing)
         if (lock === null) {
           await giveBack()
           return null
@@ -239,6 +274,15 @@ export class Claims implements ClaimRunner {
       },
     }
   }
+}
+
+function timedOut(names: string | readonly string[], { waitMs }: ResolvedAcquireOptions): never {
+  const key = typeof names === 'string' ? names : names.join(', ')
+  throw new LockTimeoutError(`the lock ${JSON.stringify(key)} was busy for ${waitMs} ms`, { key })
+}
+
+function nothing(): null {
+  return null
 }
 
 /** Puts claims that the server does not know of at the places that they would have in its queue, but for what it does not know either. */

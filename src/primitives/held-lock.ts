@@ -60,7 +60,7 @@ export interface Holding {
   /** Hands the lock on to the next claim of this process; false: it is the server's to grant. */
   handOver(name: string, tenure: Tenure): boolean
   /** Those whose release is under way: closing waits for them. */
-  readonly releasing: Set<SingleHeldLock>
+  readonly releasing: { add(lock: SingleHeldLock): unknown; delete(lock: SingleHeldLock): unknown }
 }
 
 export class SingleHeldLock implements HeldLock {
@@ -154,7 +154,7 @@ export class SingleHeldLock implements HeldLock {
     this.lease.markReleased()
   }
 
-  private async releaseHeld(): Promise<ReleaseOutcome> {
+  private releaseHeld(): Promise<ReleaseOutcome> {
     const { lease, keepMs } = this
     const { store, clock } = this.holding
     const { terms, tenure } = lease
@@ -168,20 +168,26 @@ export class SingleHeldLock implements HeldLock {
     // A request of this claim that was never answered may come later: it must find the door closed. Behind the release: a withdrawal
     // that finds a holder releases it, and leaves no mark.
     if (tenure.stray) inBackground(letGo(store, clock, name, id, lease.deadlineMs, { withdraw: true }))
-    try {
-      const { status, uncertain } = await releasing
-      if (status === 'unanswered') inBackground(letGo(store, clock, name, id, lease.deadlineMs, options))
-      // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
-      return this.outcome(status === 'released' || (status === 'absent' && uncertain && clock.now() < lease.deadlineMs), status)
-    } catch (error) {
-      // Other data in its place: the lock is gone.
-      if (error instanceof StoreFailure && error.kind === 'conflict') return this.outcome(false, 'absent')
-      const message = `the lock ${JSON.stringify(name)} could not be released, it ends with its lease: ${text(error)}`
-      throw new LockUnavailableError(message, { key: name, cause: error })
-    } finally {
-      this.releasing = undefined
-      this.holding.releasing.delete(this)
-    }
+    return releasing.then(
+      ({ status, uncertain }) => {
+        this.releaseEnded()
+        if (status === 'unanswered') inBackground(letGo(store, clock, name, id, lease.deadlineMs, options))
+        // Absent although it was certainly ours until now: an earlier attempt did it, whose reply was lost.
+        return this.outcome(status === 'released' || (status === 'absent' && uncertain && clock.now() < lease.deadlineMs), status)
+      },
+      (error) => {
+        this.releaseEnded()
+        // Other data in its place: the lock is gone.
+        if (error instanceof StoreFailure && error.kind === 'conflict') return this.outcome(false, 'absent')
+        const message = `the lock ${JSON.stringify(name)} could not be released, it ends with its lease: ${text(error)}`
+        throw new LockUnavailableError(message, { key: name, cause: error })
+      },
+    )
+  }
+
+  private releaseEnded(): void {
+    this.releasing = undefined
+    this.holding.releasing.delete(this)
   }
 
   private outcome(released: boolean, status: string): ReleaseOutcome {

@@ -4,6 +4,7 @@ import type { HeldLock } from '../../src/primitives/held-lock.js'
 import { EXCLUSIVE } from '../../src/primitives/recipe.js'
 import { makeClaims, TTL_MS } from '../support/claims.js'
 import { turn, unreachable } from '../support/fake-store.js'
+import { expectNoTimer } from '../support/timers.js'
 
 /** A lock that goes from one claim of a process to the next, as their holders see it. */
 
@@ -84,7 +85,8 @@ describe('a release', () => {
     expect(request.args).toEqual(['a', tenureId(), { fencingToken: FIRST + 990 }])
     await request.reply({ status: 'released' })
     await expect(releasing).resolves.toEqual({ released: true })
-    expect([store.open, clock.pending]).toEqual([[], 0])
+    await expectNoTimer(clock)
+    expect(store.open).toEqual([])
   })
 
   test('that keeps the name taken for a while tells it too', async () => {
@@ -379,7 +381,8 @@ describe('close', () => {
     }
     expect(ids.sort()).toEqual([`${store.session}.1`, `${store.session}.2`])
     await closing
-    expect([store.open, clock.pending]).toEqual([[], 0])
+    await expectNoTimer(clock)
+    expect(store.open).toEqual([])
   })
 
   test.each([0, 1, 2, 3, 4, 5, 6])('releases what was handed on %d microtasks ago', async (microtasks) => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { EXCLUSIVE, makeMutex, makeSemaphore } from '../../src/primitives/recipe.js'
 import { makeClaims, TTL_MS } from '../support/claims.js'
 import { refused, turn, unreachable } from '../support/fake-store.js'
+import { expectNoTimer } from '../support/timers.js'
 
 let { clock, store, claims, granted, serve } = makeClaims()
 
@@ -185,7 +186,8 @@ describe('several names', () => {
     expect(release.args[0]).toBe('a')
     await release.reply({ status: 'released' })
     await expect(acquiring).resolves.toBeNull()
-    expect([store.open, clock.pending]).toEqual([[], 0])
+    await expectNoTimer(clock)
+    expect(store.open).toEqual([])
   })
 
   test('are given back when a later one fails', async () => {
@@ -227,7 +229,7 @@ describe('several names', () => {
     expect(releases.map(({ args }) => args[0]).sort()).toEqual(['a', 'b'])
     for (const release of releases) await release.reply({ status: 'released' })
     await acquiring
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 })
 

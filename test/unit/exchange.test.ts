@@ -1,13 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ClientError, replyError } from '../../src/clients/client.js'
 import { Exchange, REQUEST_TIMEOUT_MS } from '../../src/store/redis/exchange.js'
+import { LINGER_MS } from '../../src/store/redis/keep-alive.js'
 import type { Answer } from '../../src/store/redis/replies.js'
-import { batch } from '../../src/store/redis/scripts.generated.js'
+import { StoreFailure } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeClient } from '../support/fake-client.js'
 import { turn } from '../support/fake-store.js'
 
-const SETTINGS = ['p:inbox:', '5000', '10000']
+const SCRIPT = { source: 'the text', sha1: 'its-sha1' }
 
 let clock: FakeClock
 let client: FakeClient
@@ -16,16 +17,18 @@ let exchange: Exchange
 beforeEach(() => {
   clock = new FakeClock()
   client = new FakeClient()
-  exchange = new Exchange(client, clock, SETTINGS)
+  exchange = new Exchange(client, clock, SCRIPT)
 })
 
 /** An operation, and what has become of it so far. */
 function send(key = 'k', text = 'Q') {
   const state: { answer?: Answer; error?: any } = {}
-  exchange.send(key, text).then(
-    (answer) => Object.assign(state, { answer }),
-    (error) => Object.assign(state, { error }),
-  )
+  exchange
+    .send(key, text, (answer) => answer)
+    .then(
+      (answer) => Object.assign(state, { answer }),
+      (error) => Object.assign(state, { error }),
+    )
   return state
 }
 
@@ -35,16 +38,22 @@ function operationsOf(args: readonly string[]): [string, string][] {
   return Array.from({ length: count }, (_, i) => [args[3 + i] as string, args[3 + count + i] as string])
 }
 
+/** Nothing is under way: some milliseconds later nothing keeps the process alive. */
+async function expectLetGo() {
+  await clock.advance(LINGER_MS)
+  expect(client.keepsAlive).toBe(false)
+}
+
 describe('an operation', () => {
-  test('travels as a call of the script, with the settings behind it', async () => {
+  test('travels as a call of the script, of one text for each', async () => {
     const sent = send('p:{a}', 'R s.1 500')
     expect(client.open).toEqual([])
     await turn()
     const call = client.take('EVALSHA')
-    expect(call.args).toEqual(['EVALSHA', batch.sha1, '1', 'p:{a}', 'R s.1 500', ...SETTINGS])
+    expect(call.args).toEqual(['EVALSHA', SCRIPT.sha1, '1', 'p:{a}', 'R s.1 500'])
     await clock.advance(30)
-    await call.reply([777, [1]])
-    expect(sent.answer).toEqual({ fields: [1], sentAtMs: 1_000_000, receivedAtMs: 1_000_030, serverNowMs: 777 })
+    await call.reply('777999\n1 x')
+    expect(sent.answer).toEqual({ fields: ['1', 'x'], sentAtMs: 1_000_000, receivedAtMs: 1_000_030, serverNowMs: 777 })
   })
 
   test('travels together with all others of the same turn', async () => {
@@ -59,8 +68,8 @@ describe('an operation', () => {
       ['c', '3'],
     ])
     expect(client.open).toEqual([])
-    await call.reply([777, [1], [2], [3]])
-    expect(all.map(({ answer }) => answer?.fields)).toEqual([[1], [2], [3]])
+    await call.reply('777000\n1 a\n2\n3 ')
+    expect(all.map(({ answer }) => answer?.fields)).toEqual([['1', 'a'], ['2'], ['3', '']])
   })
 
   test('does not travel with more than 127 others', async () => {
@@ -78,9 +87,9 @@ describe('a script that the server does not know', () => {
     await turn()
     await client.take('EVALSHA').fail(replyError('NOSCRIPT No matching script.'))
     const call = client.take('EVAL')
-    expect(call.args).toEqual(['EVAL', batch.source, '1', 'k', 'Q', ...SETTINGS])
-    await call.reply([777, [1]])
-    expect(sent.answer?.fields).toEqual([1])
+    expect(call.args).toEqual(['EVAL', SCRIPT.source, '1', 'k', 'Q'])
+    await call.reply('777000\n1')
+    expect(sent.answer?.fields).toEqual(['1'])
   })
 
   test('any other failure is not tried twice', async () => {
@@ -108,19 +117,63 @@ describe('a failure', () => {
       expect(sent.error).toMatchObject({ name: 'StoreFailure', kind })
       expect(sent.error.message).toContain(message)
     }
-    expect(client.keepsAlive).toBe(false)
+    await expectLetGo()
   })
 
-  test.each([null, 'OK', 5, [], [777], [777, [1], [2]], ['x', [1]], [null, [1]]])(
-    'a reply that is none of ours is one: %j',
-    async (reply) => {
-      const sent = send()
-      await turn()
-      await client.take('EVALSHA').reply(reply)
-      expect(sent.error).toMatchObject({ kind: 'refused' })
-      expect(client.keepsAlive).toBe(false)
-    },
-  )
+  test.each([
+    null,
+    'OK',
+    '',
+    '777',
+    '777\n1\n2',
+    'x\n1',
+    '\n1',
+    5,
+    [],
+    [777],
+    [777, [1], [2]],
+    ['x', [1]],
+    [null, [1]],
+    [777, null],
+    [777, 1],
+  ])('a reply that is none of ours is one: %j', async (reply) => {
+    const sent = send()
+    await turn()
+    await client.take('EVALSHA').reply(reply)
+    expect(sent.error).toMatchObject({ kind: 'refused' })
+    await expectLetGo()
+  })
+})
+
+describe('of the operations of one call', () => {
+  test('one that failed fails alone, also where the others are lines', async () => {
+    const [good, bad] = [send('a'), send('b')]
+    await turn()
+    await client.take('EVALSHA').reply(['777000', '1 5', [-1, 'OOM no memory']])
+    expect(good.answer?.fields).toEqual(['1', '5'])
+    expect(bad.error).toMatchObject({ kind: 'refused', message: 'OOM no memory' })
+  })
+
+  test('one whose answer means nothing fails alone', async () => {
+    const failing = expect(exchange.send('a', 'Q', () => JSON.parse('x'))).rejects.toThrow(SyntaxError)
+    const good = send('b')
+    await turn()
+    await client.take('EVALSHA').reply('777000\n1\n2')
+    await failing
+    expect(good.answer?.fields).toEqual(['2'])
+  })
+
+  test('a conflict is explained before it is told', async () => {
+    const explained = new StoreFailure('conflict', 'it holds a list')
+    exchange = new Exchange(client, clock, SCRIPT, 128, async (key, { kind }) => {
+      expect([key, kind]).toEqual(['k', 'conflict'])
+      return explained
+    })
+    const sent = send()
+    await turn()
+    await client.take('EVALSHA').reply([777_000, [-1, 'WRONGTYPE Operation against a key']])
+    expect(sent.error).toBe(explained)
+  })
 })
 
 describe('a connection that is not there', () => {
@@ -130,8 +183,8 @@ describe('a connection that is not there', () => {
     await turn()
     expect([client.connects, client.open]).toEqual([1, []])
     await client.up()
-    await client.take('EVALSHA').reply([777, [1]])
-    expect(sent.answer?.fields).toEqual([1])
+    await client.take('EVALSHA').reply('777000\n1')
+    expect(sent.answer?.fields).toEqual(['1'])
   })
 
   test('fails what waits when the attempt fails', async () => {
@@ -140,7 +193,7 @@ describe('a connection that is not there', () => {
     await turn()
     await client.down('connect ECONNREFUSED')
     expect(sent.error).toMatchObject({ kind: 'unreachable', message: 'connect ECONNREFUSED' })
-    expect(client.keepsAlive).toBe(false)
+    await expectLetGo()
   })
 
   test('that never comes fails what waits after its time', async () => {
@@ -159,7 +212,7 @@ describe('a connection that is not there', () => {
 async function answerFirst() {
   send()
   await turn()
-  await client.take('EVALSHA').reply([777, [1]])
+  await client.take('EVALSHA').reply('777000\n1')
 }
 
 test('before the first answer the limit is longer: loading the library and connecting are in it', async () => {
@@ -176,7 +229,7 @@ test('the shorter limit holds as soon as there is an answer, for what is under w
   const first = client.take('EVALSHA')
   const second = send()
   await clock.advance(1_000)
-  await first.reply([777, [1]])
+  await first.reply('777000\n1')
   await clock.advance(999)
   expect(second.error).toBeUndefined()
   await clock.advance(1)
@@ -192,7 +245,7 @@ describe('an answer that does not come', () => {
     const sent = send()
     await clock.advance(REQUEST_TIMEOUT_MS)
     expect(sent.error.message).toBe(`no answer within ${REQUEST_TIMEOUT_MS} ms (the line was cut)`)
-    expect(client.keepsAlive).toBe(false)
+    await expectLetGo()
   })
 
   test('fails each request at its own time, with one timer', async () => {
@@ -205,6 +258,7 @@ describe('an answer that does not come', () => {
     expect([first.error !== undefined, second.error !== undefined]).toEqual([true, false])
     await clock.advance(500)
     expect(second.error).toBeDefined()
+    await expectLetGo()
     expect(clock.pending).toBe(0)
   })
 
@@ -223,7 +277,7 @@ describe('an answer that does not come', () => {
   test('counts only when it is overdue, not when it is awaited as the timer fires', async () => {
     send()
     await turn()
-    await client.take('EVALSHA').reply([777, [1]])
+    await client.take('EVALSHA').reply('777000\n1')
     await clock.advance(REQUEST_TIMEOUT_MS - 10)
     const sent = send()
     await clock.advance(REQUEST_TIMEOUT_MS)
@@ -237,7 +291,7 @@ describe('an answer that does not come', () => {
     client.take('EVALSHA')
     send()
     await turn()
-    await client.take('EVALSHA').reply([777, [1]])
+    await client.take('EVALSHA').reply('777000\n1')
     send()
     await clock.advance(REQUEST_TIMEOUT_MS)
     expect(client.reconnects).toBe(0)
@@ -248,7 +302,7 @@ describe('an answer that does not come', () => {
     await turn()
     const call = client.take('EVALSHA')
     await clock.advance(REQUEST_TIMEOUT_MS)
-    await call.reply([777, [1]])
+    await call.reply('777000\n1')
     expect(sent.answer).toBeUndefined()
     expect(exchange.hasAnswered).toBe(true)
   })
@@ -261,10 +315,10 @@ describe('an answer that does not come', () => {
     const late = clock.advance.bind(clock)
     Object.assign(clock, { nowMs: clock.now() + 5 * REQUEST_TIMEOUT_MS })
     const moving = late(0)
-    await call.reply([777, [1]])
+    await call.reply('777000\n1')
     await moving
     expect(sent.error).toBeUndefined()
-    expect(sent.answer?.fields).toEqual([1])
+    expect(sent.answer?.fields).toEqual(['1'])
   })
 })
 
@@ -276,7 +330,7 @@ describe("the server's clock", () => {
     await turn()
     const sentAtMs = clock.now()
     await clock.advance(40)
-    await client.take('EVALSHA').reply([50_000, [1]])
+    await client.take('EVALSHA').reply('50000000\n1')
     expect(exchange.hasAnswered).toBe(true)
     expect(exchange.notLaterThan(50_000)).toBe(sentAtMs)
     expect(exchange.notLaterThan(49_000)).toBe(sentAtMs - 1_000)
@@ -284,13 +338,28 @@ describe("the server's clock", () => {
 })
 
 describe('the process', () => {
-  test('is kept alive while a request is under way, and not a moment longer', async () => {
+  test('is kept alive while a request is under way, and some milliseconds longer', async () => {
     expect(client.keepsAlive).toBeUndefined()
     send()
     expect(client.keepsAlive).toBe(true)
-    await turn()
-    await client.take('EVALSHA').reply([777, [1]])
+    await clock.advance(LINGER_MS + 1)
+    await client.take('EVALSHA').reply('777000\n1')
+    expect(client.keepsAlive).toBe(true)
+    await clock.advance(LINGER_MS - 1)
+    expect(client.keepsAlive).toBe(true)
+    await clock.advance(1)
     expect(client.keepsAlive).toBe(false)
+  })
+
+  test('is kept alive by what is under way when those milliseconds are over', async () => {
+    await answerFirst()
+    await clock.advance(LINGER_MS - 1)
+    send()
+    await clock.advance(LINGER_MS)
+    const second = client.take('EVALSHA')
+    expect(client.keepsAlive).toBe(true)
+    await second.reply('777000\n1')
+    await expectLetGo()
   })
 
   test('is kept alive by a plain command as well', async () => {
@@ -299,7 +368,8 @@ describe('the process', () => {
     await turn()
     await client.take('INFO').reply('maxmemory:0')
     await expect(reply).resolves.toBe('maxmemory:0')
-    expect([client.keepsAlive, clock.pending]).toEqual([false, 0])
+    await expectLetGo()
+    expect(clock.pending).toBe(0)
   })
 })
 
@@ -319,7 +389,8 @@ describe('a plain command', () => {
     const reply = expect(exchange.command(['INFO'])).rejects.toMatchObject({ kind: 'unreachable', message: 'connection lost' })
     await client.down()
     await reply
-    expect([client.keepsAlive, clock.pending]).toEqual([false, 0])
+    await expectLetGo()
+    expect(clock.pending).toBe(0)
   })
 
   test('fails when the server refuses', async () => {
@@ -334,7 +405,7 @@ describe('a plain command', () => {
     const reply = expect(exchange.command(['SCAN', '0'])).rejects.toMatchObject({ message: 'SCAN: no answer within 2000 ms' })
     await clock.advance(REQUEST_TIMEOUT_MS)
     await reply
-    expect(client.keepsAlive).toBe(false)
+    await expectLetGo()
   })
 })
 
@@ -351,7 +422,7 @@ describe('closing', () => {
     expect(sent.error).toMatchObject({ kind: 'refused', message: 'the store was closed' })
     expect(unsent.error).toMatchObject({ kind: 'refused' })
     expect([client.keepsAlive, client.watchers.size, clock.pending]).toEqual([false, 0, 0])
-    await call.reply([777, [1]])
+    await call.reply('777000\n1')
     expect(sent.answer).toBeUndefined()
   })
 

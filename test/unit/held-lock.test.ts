@@ -7,6 +7,7 @@ import { parseSerialized } from '../../src/primitives/serialized.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeStore, refused, unreachable } from '../support/fake-store.js'
 import { makeTenure } from '../support/tenures.js'
+import { expectNoTimer } from '../support/timers.js'
 
 const TTL_MS = 30_000
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA.1'
@@ -48,7 +49,7 @@ describe('release', () => {
     expect(request.args).toEqual(['a', ID, undefined])
     await request.reply({ status: 'released' })
     await expect(releasing).resolves.toEqual({ released: true })
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
     expect(keeper.has(ID)).toBe(false)
     expect(lock.signal.aborted).toBe(false)
   })
@@ -87,7 +88,7 @@ describe('release', () => {
     await expect(lock.release()).resolves.toEqual({ released: false, reason: 'lost' })
     expect(store.open).toEqual(['release'])
     await store.take('release').reply({ status: 'absent' })
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('is sent again until it is answered; done before without a reply is done', async () => {
@@ -97,7 +98,7 @@ describe('release', () => {
     await clock.advance(1_500)
     await store.take('release').reply({ status: 'absent' })
     await expect(releasing).resolves.toEqual({ released: true })
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('that is answered only after the lease has ended can not say that it was ours until then', async () => {
@@ -127,7 +128,7 @@ describe('release', () => {
     const sofar = attempts.mock.calls.length
     await clock.advance(TTL_MS)
     expect(attempts.mock.calls.length).toBeGreaterThan(sofar + 10)
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('that the server refuses tells why', async () => {
@@ -141,7 +142,7 @@ describe('release', () => {
     })
     await store.take('release').fail(refused())
     await rejected
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
     await expect(lock.release()).resolves.toEqual({ released: false, reason: 'already released' })
   })
 

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { ClientError, replyError } from '../../src/clients/client.js'
 import { Exchange } from '../../src/store/redis/exchange.js'
 import { Inbox, sessionOf } from '../../src/store/redis/inbox.js'
+import { LINGER_MS } from '../../src/store/redis/keep-alive.js'
 import { Keyspace } from '../../src/store/redis/keys.js'
 import { SERVER_ROUNDING_MS } from '../../src/store/redis/replies.js'
 import type { SessionListener } from '../../src/store/store.js'
@@ -23,7 +24,7 @@ let warn: (code: string, message: string) => void
 beforeEach(() => {
   clock = new FakeClock()
   client = new FakeClient()
-  exchange = new Exchange(client, clock, [])
+  exchange = new Exchange(client, clock, { source: 'the text', sha1: 'its-sha1' })
   warn = vi.fn()
   inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, (code, message) => warn(code, message))
 })
@@ -42,10 +43,10 @@ function makeListener() {
 /** An exchange with the server in which its time was {@link SERVER_MS}, sent at this moment and answered `tookMs` later. */
 async function exchangeTime(tookMs = 0): Promise<number> {
   const sentAtMs = clock.now()
-  void exchange.send('k', 'Q')
+  void exchange.send('k', 'Q', () => undefined)
   await turn()
   await clock.advance(tookMs)
-  await client.take('EVALSHA').reply([SERVER_MS, [1]])
+  await client.take('EVALSHA').reply(`${SERVER_MS}000\n1`)
   return sentAtMs
 }
 
@@ -95,6 +96,7 @@ describe('a session', () => {
     // A message that was under way.
     channel?.message(`c ${ID}`)
     expect(listener.changed).not.toHaveBeenCalled()
+    await clock.advance(LINGER_MS)
     expect([client.keepsAlive, clock.pending]).toEqual([false, 0])
   })
 
@@ -130,6 +132,7 @@ describe('a grant', () => {
       fencingToken: 1_700_000_000_000_000,
       validUntilMs: sentAtMs + 300 + 5_000 - SERVER_ROUNDING_MS,
       othersWait: true,
+      // The server's clock stands far behind this token.
       canHandOn: false,
     })
   })

@@ -4,6 +4,7 @@ import { Lease, type LeaseTerms } from '../../src/lease/lease.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeStore, refused, turn, unreachable } from '../support/fake-store.js'
 import { makeTenure } from '../support/tenures.js'
+import { expectNoTimer } from '../support/timers.js'
 
 const TTL_MS = 3_000
 /** Of a lease of three seconds, 40 ms are kept back. */
@@ -70,7 +71,7 @@ describe('a lease that is kept', () => {
     expect(signal.aborted).toBe(true)
     expect(store.open).toEqual([])
     expect(keeper.has(lease.id)).toBe(false)
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('is let go after maxHoldMs, and not renewed when that adds nothing', async () => {
@@ -90,7 +91,7 @@ describe('a lease that is kept', () => {
     keeper.drop(lease)
     keeper.drop(lease)
     expect([...keeper.leases]).toEqual([])
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
     await clock.advance(10 * TTL_MS)
     expect(store.open).toEqual([])
   })
@@ -166,7 +167,7 @@ describe('a renewal that fails', () => {
     await clock.advance(1)
     expect(signal.aborted).toBe(true)
     expect(keeper.has(lease.id)).toBe(false)
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
     expect(vi.mocked(store.renew).mock.calls.length).toBeGreaterThan(3)
   })
 
@@ -180,7 +181,7 @@ describe('a renewal that fails', () => {
     await store.take('renew').reply(held())
     expect(lease.state).toBe('lost')
     expect(keeper.has(lease.id)).toBe(false)
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('is asked for again at once when the server is back', async () => {
@@ -205,7 +206,7 @@ describe('the word of the server that it has the lease no more', () => {
     expect(signal.aborted).toBe(true)
     expect(signal.reason.message).toContain('the server no longer has it')
     expect(keeper.has(lease.id)).toBe(false)
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('is nothing to a lease that was released meanwhile', async () => {
@@ -215,7 +216,7 @@ describe('the word of the server that it has the lease no more', () => {
     lease.markReleased()
     await store.take('renew').reply({ status: 'lost' })
     expect(lease.state).toBe('released')
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('nor does a late success bring a released one back', async () => {
@@ -225,7 +226,7 @@ describe('the word of the server that it has the lease no more', () => {
     lease.markReleased()
     await store.take('renew').reply(held())
     expect(keeper.has(lease.id)).toBe(false)
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 })
 
@@ -308,7 +309,7 @@ describe('a lock that is handed on under one id', () => {
     const second = follow(first, first.fencingToken + 5)
     await renewal.reply({ status: 'lost' })
     expect([first.state, second.state]).toEqual(['released', 'lost'])
-    expect(clock.pending).toBe(0)
+    await expectNoTimer(clock)
   })
 
   test('has what the renewal of the one before brought', async () => {

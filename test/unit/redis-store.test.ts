@@ -59,37 +59,37 @@ async function listen(memory: string | Error = 'maxmemory:0\r\nmaxmemory_policy:
 }
 
 /** Answers the next call of the script with the reply to its one operation; what that was is returned. */
-async function answer(fields: unknown): Promise<string[]> {
+async function answer(reply: unknown): Promise<string[]> {
   await turn()
   const call = client.take('EVALSHA')
-  await call.reply([5_000, fields])
+  await call.reply(typeof reply === 'string' ? `5000000\n${reply}` : ['5000000', reply])
   return [call.args[3] as string, call.args[4] as string]
 }
 
 describe('an operation', () => {
   test('acquire says all that is claimed, and how the session can be woken', async () => {
     void store.acquire({ ...CLAIM, id: `${SESSION}.1` })
-    expect(await answer([1, '7', 1_000, 0])).toEqual(['p:{k}', `A ${SESSION}.1 c 2 5 1000 -3 7 1 - ["h",1]`])
+    expect(await answer('1 7 1000 0')).toEqual(['p:{k}', `A ${SESSION}.1 c 2 5 1000 -3 7 1 - ["h",1]`])
     await listen()
     void store.acquire({ ...CLAIM, id: `${SESSION}.1`, mode: 'exclusive', permits: 1, limit: 0, queue: false, info: '' })
-    expect(await answer([2])).toEqual(['p:{k}', `A ${SESSION}.1 x 1 0 1000 -3 7 0 p `])
+    expect(await answer('2')).toEqual(['p:{k}', `A ${SESSION}.1 x 1 0 1000 -3 7 0 p `])
   })
 
   test('renew, release, forceRelease', async () => {
     const renewed = store.renew('k', 's.1', 500)
-    expect(await answer([1])).toEqual(['p:{k}', 'R s.1 500'])
+    expect(await answer('1')).toEqual(['p:{k}', 'R s.1 500'])
     await expect(renewed).resolves.toEqual({ status: 'held', validUntilMs: clock.now() + 499 })
     const released = store.release('k', 's.1')
-    expect(await answer([1])).toEqual(['p:{k}', 'L s.1 0 0 0'])
+    expect(await answer('1')).toEqual(['p:{k}', 'L s.1 0 0 0'])
     await expect(released).resolves.toEqual({ status: 'released' })
     void store.release('k', 's.1', { keepMs: 30, withdraw: true })
-    expect((await answer([0]))[1]).toBe('L s.1 30 1 0')
+    expect((await answer('0'))[1]).toBe('L s.1 30 1 0')
     void store.release('k', 's.1', { fencingToken: 1_700_000_000_000_000 })
-    expect((await answer([1]))[1]).toBe('L s.1 0 0 1700000000000000')
+    expect((await answer('1'))[1]).toBe('L s.1 0 0 1700000000000000')
     void store.renew('k', 's.1', 500, { fencingToken: 1_700_000_000_000_000, info: '["a b",1]' })
-    expect((await answer([1]))[1]).toBe('R s.1 500 1700000000000000 ["a b",1]')
+    expect((await answer('1'))[1]).toBe('R s.1 500 1700000000000000 ["a b",1]')
     const removed = store.forceRelease('{')
-    expect(await answer([3])).toEqual(['p:{%7B}', 'F'])
+    expect(await answer('3')).toEqual(['p:{%7B}', 'F'])
     await expect(removed).resolves.toBe(3)
   })
 
@@ -130,7 +130,7 @@ describe('other data in our place', () => {
     await turn()
     await client.take('SCAN').reply(['0', ['p:{a}', 'p:{b}']])
     const call = client.take('EVALSHA')
-    await call.reply([5_000, WRONGTYPE, NOBODY])
+    await call.reply(['5000000', WRONGTYPE, NOBODY])
     await client.take('TYPE').reply('string')
     await expect(querying).resolves.toEqual({ held: [], pending: [] })
   })
@@ -148,7 +148,7 @@ describe('a query', () => {
     await next.reply(['0', ['p:{ab}', 'p:inbox:x']])
     const call = client.take('EVALSHA')
     expect(call.args.slice(2, 7)).toEqual(['2', 'p:{ab}', 'p:{a}', 'Q', 'Q'])
-    await call.reply([5_000, NOBODY, NOBODY])
+    await call.reply(['5000000', NOBODY, NOBODY])
     await expect(querying).resolves.toEqual({ held: [], pending: [] })
   })
 
@@ -216,7 +216,7 @@ describe('the connection', () => {
   test('has answered once something was answered', async () => {
     expect(store.hasAnswered).toBe(false)
     void store.renew('k', 's.1', 500)
-    await answer([1])
+    await answer('1')
     expect(store.hasAnswered).toBe(true)
   })
 })

@@ -48,11 +48,12 @@ describe('a whole number', () => {
 
 describe('the reply to a claim', () => {
   test('granted: the lease counts from before the request was sent', () => {
-    expect(claimReply(answer(1, '1700000000000000', 5_000, 0))).toEqual({
+    expect(claimReply(answer('1', '1700000000000000', '5000', '1'))).toEqual({
       status: 'granted',
       fencingToken: 1_700_000_000_000_000,
       validUntilMs: 5_999,
-      othersWait: false,
+      othersWait: true,
+      // The server's clock stands far behind this token.
       canHandOn: false,
     })
     expect(claimReply(answer('1', '7', '5000', '1'))).toMatchObject({ fencingToken: 7, othersWait: true, canHandOn: true })
@@ -136,7 +137,11 @@ describe('a failure', () => {
     expect(failureIn([-1], 'k')?.kind).toBe('refused')
   })
 
-  test.each([null, undefined, 5, 'x', {}])('an answer that is no list is none of ours: %j', (fields) => {
+  test('is never a line', () => {
+    expect(failureIn('-1 OOM', 'k')).toBeUndefined()
+  })
+
+  test.each([null, undefined, 5, {}])('an answer that is neither a line nor a list is none of ours: %j', (fields) => {
     expect(failureIn(fields as never, 'k')?.kind).toBe('refused')
   })
 })

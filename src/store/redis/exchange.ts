@@ -8,8 +8,9 @@ import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
-import { type Answer, serverFailure } from './replies.js'
-import { batch } from './scripts.generated.js'
+import { KeepAlive } from './keep-alive.js'
+import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
+import type { Script } from './script.js'
 
 /** A request that is not answered in this time has failed; whether it was carried out is then unknown. */
 export const REQUEST_TIMEOUT_MS = 2_000
@@ -31,8 +32,10 @@ interface Operation {
   readonly key: string
   readonly text: string
   readonly madeAtMs: number
-  resolve(answer: Answer): void
-  reject(failure: StoreFailure): void
+  /** What the answer means to whoever waits; throws when it is none of ours. */
+  read(answer: Answer): unknown
+  resolve(meaning: unknown): void
+  reject(failure: unknown): void
 }
 
 /** Operations that were sent in one call. */
@@ -46,13 +49,14 @@ export class Exchange {
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
   private pending: Operation[] = []
-  private readonly inFlight = new Set<Batch>()
+  /** The oldest first. A Set that gets empty makes itself anew each time. */
+  private readonly inFlight: Batch[] = []
   private flushing = false
   private timer: Timer | undefined
   /** Requests that are no operations: subscriptions and plain commands. */
   private others = 0
   private upWaiters: { resolve(): void; reject(error: Error): void }[] = []
-  private keepsAlive = false
+  private readonly keepAlive: KeepAlive
   /** How often requests have gone unanswered since the last answer. */
   private silences = 0
   private lastProblem: Error | undefined
@@ -62,10 +66,12 @@ export class Exchange {
   constructor(
     private readonly client: RedisClient,
     private readonly clock: Clock,
-    /** What every call carries behind its operations: inbox prefix, claim window, waiter life. */
-    private readonly settings: readonly string[],
+    private readonly script: Script,
     private readonly batchLimit = DEFAULT_BATCH_LIMIT,
+    /** Says more of a conflict than the server does. */
+    private readonly explain: (key: string, conflict: StoreFailure) => Promise<StoreFailure> = async (_, conflict) => conflict,
   ) {
+    this.keepAlive = new KeepAlive(client, clock)
     this.unwatch = client.watch({
       up: () => this.onUp(),
       down: (error) => this.onDown(error),
@@ -81,17 +87,17 @@ export class Exchange {
     return this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
   }
 
-  /** Sends one operation, together with all others of this turn. */
-  send(key: string, text: string): Promise<Answer> {
+  /** Sends one operation, together with all others of this turn, and resolves to what `read` makes of its answer. */
+  send<T>(key: string, text: string, read: (answer: Answer) => T): Promise<T> {
     if (this.closed) return Promise.reject(closedFailure())
     return new Promise((resolve, reject) => {
-      this.pending.push({ key, text, madeAtMs: this.clock.now(), resolve, reject })
+      this.pending.push({ key, text, madeAtMs: this.clock.now(), read, resolve: resolve as (meaning: unknown) => void, reject })
       this.armTimer()
       this.updateKeepAlive()
       if (this.flushing) return
       this.flushing = true
       // After every microtask that is due now: whatever those ask for goes along. No turn of the event loop passes.
-      process.nextTick(() => this.flush())
+      process.nextTick(this.flush)
     })
   }
 
@@ -153,19 +159,16 @@ export class Exchange {
     const failure = closedFailure()
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(failure)
     this.fail(this.pending.splice(0), failure)
-    for (const sent of this.inFlight) this.settle(sent, failure)
-    this.updateKeepAlive()
+    for (const sent of [...this.inFlight]) this.settle(sent, failure)
+    this.keepAlive.close()
   }
 
   /** A request under way keeps the process alive until it is answered or given up; a lock that is held or waited for does not. */
   private updateKeepAlive(): void {
-    const underWay = this.pending.length + this.inFlight.size + this.others > 0
-    if (underWay === this.keepsAlive) return
-    this.keepsAlive = underWay
-    this.client.keepProcessAlive(underWay)
+    this.keepAlive.set(this.pending.length + this.inFlight.length + this.others > 0)
   }
 
-  private flush(): void {
+  private readonly flush = (): void => {
     this.flushing = false
     if (this.pending.length === 0) return
     if (!this.client.isUp) {
@@ -180,56 +183,81 @@ export class Exchange {
 
   private dispatch(operations: readonly Operation[]): void {
     const sent: Batch = { operations, sentAtMs: this.clock.now() }
-    this.inFlight.add(sent)
-    const args = ['EVALSHA', batch.sha1, String(operations.length)]
-    for (const operation of operations) args.push(operation.key)
-    for (const operation of operations) args.push(operation.text)
-    for (const setting of this.settings) args.push(setting)
-    this.client
-      .command(args)
-      .then(undefined, (error) => this.loadAndCall(args, error))
-      .then(
-        (reply) => this.deliver(sent, reply),
-        (error) => this.settle(sent, this.failureOf(error, operations[0]?.key)),
-      )
+    this.inFlight.push(sent)
+    const count = operations.length
+    const args = new Array<string>(3 + 2 * count)
+    args[0] = 'EVALSHA'
+    args[1] = this.script.sha1
+    args[2] = String(count)
+    for (let i = 0; i < count; i++) {
+      const { key, text } = operations[i] as Operation
+      args[3 + i] = key
+      args[3 + count + i] = text
+    }
+    // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
+    this.client.command(args).then(
+      (reply) => this.deliver(sent, reply),
+      (error) => this.notCarriedOut(sent, args, error),
+    )
   }
 
-  /** The server was restarted, or its scripts were flushed: EVAL loads the script again. */
-  private loadAndCall(args: string[], error: unknown): Promise<unknown> {
-    if (!(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') throw error
+  private notCarriedOut(sent: Batch, args: string[], error: unknown): void {
+    if (args[0] !== 'EVALSHA' || !(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') {
+      return this.settle(sent, this.failureOf(error, sent.operations[0]?.key))
+    }
+    // The server was restarted, or its scripts were flushed: EVAL loads the script again.
     args[0] = 'EVAL'
-    args[1] = batch.source
-    return this.client.command(args)
+    args[1] = this.script.source
+    this.client.command(args).then(
+      (reply) => this.deliver(sent, reply),
+      (again) => this.notCarriedOut(sent, args, again),
+    )
   }
 
   private deliver(sent: Batch, reply: unknown): void {
     const receivedAtMs = this.clock.now()
-    const serverNowMs = serverTime(reply, sent.operations.length)
-    if (serverNowMs === undefined) {
-      return this.settle(sent, new StoreFailure('refused', `the server's reply is not one of ours: ${String(reply).slice(0, 120)}`))
-    }
-    const replies = reply as readonly unknown[]
+    const { operations, sentAtMs } = sent
+    const found = repliesIn(reply, operations.length)
+    if (found === undefined) return this.settle(sent, unexpected(reply))
+    const { serverNowMs, replies } = found
     if (!this.hasAnswered) {
       // From now on the shorter limit holds.
       this.timer?.cancel()
       this.timer = undefined
     }
-    this.lastSentAtMs = sent.sentAtMs
+    this.lastSentAtMs = sentAtMs
     this.lastServerNowMs = serverNowMs
     this.lastProblem = undefined
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
-    sent.operations.forEach((operation, i) => {
-      operation.resolve({ fields: replies[i + 1] as unknown[], sentAtMs: sent.sentAtMs, receivedAtMs, serverNowMs })
-    })
-    this.inFlight.delete(sent)
-    this.updateKeepAlive()
+    for (let i = 0; i < operations.length; i++) {
+      this.tell(operations[i] as Operation, replies[i + 1] as Reply, sentAtMs, receivedAtMs, serverNowMs)
+    }
+    this.leaveFlight(sent)
     this.armTimer()
+  }
+
+  private tell(operation: Operation, reply: Reply, sentAtMs: number, receivedAtMs: number, serverNowMs: number): void {
+    const { key } = operation
+    const failure = failureIn(reply, key)
+    if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
+    if (failure !== undefined) return operation.reject(failure)
+    try {
+      const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
+      operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs }))
+    } catch (none) {
+      operation.reject(none)
+    }
   }
 
   private settle(sent: Batch, failure: StoreFailure): void {
     this.fail(sent.operations, failure)
-    this.inFlight.delete(sent)
+    this.leaveFlight(sent)
+  }
+
+  private leaveFlight(sent: Batch): void {
+    const place = this.inFlight.indexOf(sent)
+    if (place !== -1) this.inFlight.splice(place, 1)
     this.updateKeepAlive()
   }
 
@@ -247,7 +275,7 @@ export class Exchange {
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
     // Those under way may have been carried out. A library that sends them again would tell the second time's outcome as if it were the first.
-    for (const sent of this.inFlight) this.settle(sent, failure)
+    for (const sent of [...this.inFlight]) this.settle(sent, failure)
     const waiting = this.pending
     this.pending = []
     this.fail(waiting, failure)
@@ -265,7 +293,7 @@ export class Exchange {
   /** One timer for all requests: all have the same limit, so the oldest is the first to reach it. */
   private armTimer(stalled = false): void {
     if (this.timer !== undefined) return
-    const oldest = this.inFlight.values().next().value?.operations[0] ?? this.pending[0]
+    const oldest = this.inFlight[0]?.operations[0] ?? this.pending[0]
     if (oldest === undefined) return
     const dueMs = oldest.madeAtMs + this.limitMs
     this.timer = this.clock.after(stalled ? 0 : Math.max(0, dueMs - this.clock.now()), () => {
@@ -280,12 +308,12 @@ export class Exchange {
     const beforeMs = this.clock.now() - limitMs
     const reason = this.lastProblem === undefined ? '' : ` (${this.lastProblem.message})`
     const failure = new StoreFailure('unreachable', `no answer within ${limitMs} ms${reason}`, this.lastProblem)
-    const inFlight = this.inFlight.size
-    for (const sent of this.inFlight) {
+    const inFlight = [...this.inFlight]
+    for (const sent of inFlight) {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
       this.settle(sent, failure)
     }
-    if (this.inFlight.size < inFlight) this.silences += 1
+    if (this.inFlight.length < inFlight.length) this.silences += 1
     const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
@@ -300,11 +328,4 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
-}
-
-/** The time in a reply to so many operations; undefined when it is no such reply. */
-function serverTime(reply: unknown, operations: number): number | undefined {
-  if (!Array.isArray(reply) || reply.length !== operations + 1) return undefined
-  const ms = Number(String(reply[0]))
-  return Number.isSafeInteger(ms) ? ms : undefined
 }

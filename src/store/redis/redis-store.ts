@@ -24,6 +24,7 @@ import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
+import { scriptFor } from './script.js'
 
 export interface RedisStoreOptions {
   client: RedisClient
@@ -61,13 +62,12 @@ export class RedisStore implements LockStore {
     this.keys = new Keyspace(options.prefix)
     this.claimWindowMs = options.claimWindowMs ?? 5_000
     this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
-    const waiterLifeMs = options.waiterLifeMs ?? 10_000
-    this.exchange = new Exchange(
-      this.client,
-      this.clock,
-      [this.keys.inboxPrefix, String(this.claimWindowMs), String(waiterLifeMs)],
-      options.batchLimit,
-    )
+    const script = scriptFor({
+      inboxPrefix: this.keys.inboxPrefix,
+      claimWindowMs: this.claimWindowMs,
+      waiterLifeMs: options.waiterLifeMs ?? 10_000,
+    })
+    this.exchange = new Exchange(this.client, this.clock, script, options.batchLimit, (key, failure) => this.explainConflict(key, failure))
     this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
@@ -93,21 +93,21 @@ export class RedisStore implements LockStore {
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id))
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
-    return this.send(key, text, replies.claimReply)
+    return this.exchange.send(key, text, replies.claimReply)
   }
 
   renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
     const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
-    return this.send(this.keys.stateKey(name), text, (answer) => replies.renewReply(answer, ttlMs))
+    return this.exchange.send(this.keys.stateKey(name), text, (answer) => replies.renewReply(answer, ttlMs))
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
     const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0} ${options?.fencingToken ?? 0}`
-    return this.send(this.keys.stateKey(name), text, replies.releaseReply)
+    return this.exchange.send(this.keys.stateKey(name), text, replies.releaseReply)
   }
 
   forceRelease(name: string): Promise<number> {
-    return this.send(this.keys.stateKey(name), 'F', replies.count)
+    return this.exchange.send(this.keys.stateKey(name), 'F', replies.count)
   }
 
   async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
@@ -120,18 +120,6 @@ export class RedisStore implements LockStore {
     this.unwatch()
     this.exchange.close()
     await this.client.close()
-  }
-
-  /** Sends one operation and decodes its answer. Not an async function: this is the hot path, and each of those costs a turn. */
-  private send<T>(key: string, text: string, decode: (answer: replies.Answer) => T): Promise<T> {
-    return this.exchange.send(key, text).then((answer) => {
-      const failure = replies.failureIn(answer.fields, key)
-      if (failure === undefined) return decode(answer)
-      if (failure.kind !== 'conflict') throw failure
-      return this.explainConflict(key, failure).then((explained) => {
-        throw explained
-      })
-    })
   }
 
   /** The server does not tell which of a name's keys holds what. */
@@ -147,7 +135,7 @@ export class RedisStore implements LockStore {
 
   private async inspect(name: string, isOneOfAll: boolean): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
     try {
-      return await this.send(this.keys.stateKey(name), 'Q', (answer) => replies.inspection(name, answer))
+      return await this.exchange.send(this.keys.stateKey(name), 'Q', (answer) => replies.inspection(name, answer))
     } catch (error) {
       // Other data in the place of one name say nothing about the others.
       if (isOneOfAll && isConflict(error)) return { held: [], pending: [] }

@@ -6,7 +6,7 @@ import { batch } from './scripts.generated.js'
 
 /** A reply to one operation, with what is needed to put it on this process's clock. */
 export interface Answer {
-  /** The array as the script returned it. */
+  /** The words of a line, or the array that the script returned. */
   readonly fields: readonly unknown[]
   /** Monotonic time before the request was sent. */
   readonly sentAtMs: number
@@ -30,15 +30,39 @@ export function serverFailure(code: string, text: string, key?: string): StoreFa
 function missingRight(text: string, key: string | undefined): string {
   if (/^NOPERM .*\bkeys?\b/.test(text) && key !== undefined) return `; grant the user ~${key.slice(0, key.lastIndexOf('{'))}*`
   if (!/^ERR The user executing the script can't run this command/.test(text)) return ''
-  const commands = Array.from(batch.source.matchAll(/redis\.call\('(\w+)'/g), ([, command]) => `+${command?.toLowerCase()}`)
+  const commands = Array.from(batch.matchAll(/redis\.call\('(\w+)'/g), ([, command]) => `+${command?.toLowerCase()}`)
   return `; grant the user ${[...new Set(commands)].sort().join(' ')}`
 }
 
-/** The failure of an operation that failed by itself in its batch; undefined when it did not. */
-export function failureIn(fields: readonly unknown[], key: string): StoreFailure | undefined {
-  if (!Array.isArray(fields)) return unexpected(fields)
-  if (fields[0] !== -1 && integer(fields[0]) !== -1) return undefined
-  const text = String(fields[1])
+/** What the script returned for one operation: a line, or an array. */
+export type Reply = string | readonly unknown[]
+
+/** The server's time and the replies behind it, in what the script returned for so many operations; undefined when it is no such thing. */
+export function repliesIn(returned: unknown, operations: number): { serverNowMs: number; replies: readonly unknown[] } | undefined {
+  const replies: unknown = typeof returned === 'string' ? cut(returned, '\n') : returned
+  if (!Array.isArray(replies) || replies.length !== operations + 1) return undefined
+  const us = asNumber(String(replies[0]))
+  return Number.isSafeInteger(us) ? { serverNowMs: Math.floor(us / 1_000), replies } : undefined
+}
+
+/** `text.split(separator)`, in half the time for texts of few parts. */
+export function cut(text: string, separator: string): string[] {
+  const parts: string[] = []
+  let from = 0
+  for (let to = text.indexOf(separator); to !== -1; to = text.indexOf(separator, from)) {
+    parts.push(text.slice(from, to))
+    from = to + 1
+  }
+  parts.push(from === 0 ? text : text.slice(from))
+  return parts
+}
+
+/** The failure of an operation that failed by itself in its batch, or whose reply is none of ours; undefined when it did not. */
+export function failureIn(reply: Reply, key: string): StoreFailure | undefined {
+  if (typeof reply === 'string') return undefined
+  if (!Array.isArray(reply)) return unexpected(reply)
+  if (reply[0] !== -1 && String(reply[0]) !== '-1') return undefined
+  const text = String(reply[1])
   return serverFailure(/^-?([A-Z]+)\b/.exec(text)?.[1] ?? 'ERR', text, key)
 }
 
@@ -158,12 +182,22 @@ export function integer(value: unknown): number {
   return number
 }
 
-/** By itself, Number() makes 0 of an empty text. */
+/** NaN for whatever is not written with digits alone, of which Number() takes some. */
 function asNumber(text: string): number {
-  return /^-?\d+$/.test(text) ? Number(text) : Number.NaN
+  const isNegative = text.charCodeAt(0) === 45
+  const first = isNegative ? 1 : 0
+  if (text.length === first) return Number.NaN
+  let number = 0
+  for (let i = first; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return Number.NaN
+    number = number * 10 + digit
+  }
+  return isNegative ? -number : number
 }
 
-function unexpected(value: unknown): StoreFailure {
+/** For whatever the script never returns. */
+export function unexpected(value: unknown): StoreFailure {
   return new StoreFailure('refused', `the server's reply is not one of ours: ${JSON.stringify(String(value)).slice(0, 120)}`)
 }
 

@@ -1,9 +1,5 @@
 -- Defines the queue of one name: a sorted set of `ticket id` by priority (its order is the order of grants), and a hash id -> waiter.
 
-local INBOX = ARGV[#KEYS + 1]
-local CLAIM_WINDOW = tonumber(ARGV[#KEYS + 2])
-local WAITER_LIFE = tonumber(ARGV[#KEYS + 3])
-
 -- A queue is kept this long without a sign from anybody; each check of a living waiter begins it anew.
 local KEEP_QUEUE = 3600000
 -- One call moves on past this many waiters at most; whoever comes next goes on from there.

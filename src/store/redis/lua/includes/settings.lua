@@ -1,4 +1,4 @@
--- Defines the server's time (now_us, now in ms), the settings of the call, and text(n), the only way a number becomes text.
+-- Defines the server's time (now_us, the same as text, now in ms), what is the same for all stores, and text(n), by which a number becomes text.
 
 -- The last token outlives the name's use by this long, so that tokens grow even when a server's clock steps back a little.
 local KEEP_TOKEN = 3600000
@@ -8,6 +8,7 @@ local KEEP_TOKEN = 3600000
 local SPARE_TOKENS = 15
 
 local time = redis.call('TIME')
+local now_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 

@@ -1,7 +1,7 @@
 -- Defines acquire. Fields: id mode permits limit ttl priority ticket queue(0|1) wake info
 --   wake: p PUBLISH, c PUBLISH on a Cluster, s SPUBLISH, - none
--- Reply: { 1, token, lease, others wait(0|1) } granted | { 0, ticket, ms to the next lease's end, number of waiters } waiting | { 2 } busy
---   | { 3, limit } conflict | { 4 } withdrawn
+-- Reply: 1 token lease others-wait(0|1) granted | 0 ticket ms-to-the-next-lease's-end number-of-waiters waiting | 2 busy | 3 limit conflict
+--   | 4 withdrawn
 
 local function parse_claim(fields)
   local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
@@ -12,15 +12,19 @@ local function parse_claim(fields)
   }
 end
 
+local function granted(token, lease, followed)
+  return table.concat({ '1', text(token), text(lease), followed }, ' ')
+end
+
 local function acquire(key, fields)
   local id, may_wait, claim = parse_claim(fields)
   local s = load(key, id)
   sweep(s)
   if s.mine then
-    if s.mine.mode == 'w' then return { 4 } end
+    if s.mine.mode == 'w' then return '4' end
     -- The same request again: its reply was lost, or its wake-up was.
     extend(s, id, s.mine, claim.ttl)
-    return { 1, text(s.mine.token), claim.ttl, s.ticket and 1 or 0 }
+    return granted(s.mine.token, claim.ttl, s.ticket and 1 or 0)
   end
   if not s.ticket and claim.ticket > 0 and redis.call('EXISTS', s.queue) == 1 then
     -- The state was deleted or evicted under a queue: without this, who asks next would pass by it and stay in it.
@@ -30,25 +34,25 @@ local function acquire(key, fields)
   if s.ticket and s.used == 0 then
     -- Nobody holds it, yet there is a queue: the leases have just ended, and this call moves the queue on.
     local token, followed = pump(s, id, claim.ttl)
-    if token then return { 1, text(token), claim.ttl, followed } end
+    if token then return granted(token, claim.ttl, followed) end
   end
   if claim.mode == 'c' and s.limit and s.limit ~= claim.limit then
-    return { 3, s.limit }
+    return '3 ' .. text(s.limit)
   end
   if not s.ticket and fits(s, claim.mode, claim.permits, claim.limit) then
-    return { 1, text(grant(s, id, claim, claim.ttl)), claim.ttl, 0 }
+    return granted(grant(s, id, claim, claim.ttl), claim.ttl, 0)
   end
   if not may_wait and not (s.ticket and has_room(s)) then
-    return { 2 }
+    return '2'
   end
   -- Whoever goes first by priority and place goes first, be it this claim.
   local ticket, waiters = enqueue(s, id, claim)
   local token, followed = pump(s, id, claim.ttl)
-  if token then return { 1, text(token), claim.ttl, followed } end
+  if token then return granted(token, claim.ttl, followed) end
   if not may_wait then
     dequeue(s, id, member_of(ticket, id))
     pump(s)
-    return { 2 }
+    return '2'
   end
-  return { 0, text(ticket), s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW, waiters }
+  return table.concat({ '0', text(ticket), text(s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW), waiters }, ' ')
 end

@@ -1,5 +1,5 @@
 -- Defines force_release. Fields: none
--- Reply: { number of holders that were removed }; each of them is told that something changed
+-- Reply: the number of holders that were removed; each of them is told that something changed
 
 local function force_release(key)
   local s = load(key, '-')
@@ -23,5 +23,5 @@ local function force_release(key)
     pump(s)
     save(s)
   end
-  return { removed }
+  return text(removed)
 end

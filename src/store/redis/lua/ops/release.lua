@@ -1,7 +1,7 @@
 -- Defines release. Fields: id keep(ms) withdraw(0|1) token
 --   keep: the name stays taken for that long; withdraw: also leave the queue, and refuse the id should its request come later;
 --   token: the last that was used under the grant, or 0
--- Reply: { 1 } released | { 0 } nothing was held under this id
+-- Reply: 1 released | 0 nothing was held under this id
 
 -- Behind the id of a holder that was released and is kept for a while.
 local KEPT = '.kept'
@@ -35,7 +35,7 @@ local function release(key, fields)
     redis.call('HSET', s.key, id .. KEPT, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
     keep(s, h.lease)
     if s.ticket then forewarn(s, h.lease) end
-    return { 1 }
+    return '1'
   end
   if held then
     -- First, and by a command that is never refused for want of memory.
@@ -51,5 +51,5 @@ local function release(key, fields)
     pump(s)
   end)
   save(s)
-  return { held and 1 or 0 }
+  return held and '1' or '0'
 end

@@ -1,0 +1,27 @@
+/** What a claim that is not granted is told. */
+
+import { LockClosedError, LockConflictError, LockUnavailableError } from '../errors.js'
+import type { StoreFailure } from '../store/store.js'
+import type { Claim } from './claim.js'
+
+export function closed(name: string): LockClosedError {
+  return new LockClosedError(`the locksmith was closed; ${JSON.stringify(name)} was not acquired`, { key: name })
+}
+
+/** `problem`: why the last request failed; undefined: none was answered. */
+export function unavailable(name: string, problem: StoreFailure | undefined): LockUnavailableError {
+  const message = `the lock ${JSON.stringify(name)} could not be asked for: ${problem?.message ?? 'no answer'}`
+  return new LockUnavailableError(message, { key: name, cause: problem })
+}
+
+/** The name is in use with another limit. */
+export function otherLimit({ name, limit: asked }: Claim, limit: number): LockConflictError {
+  const now = limit === 0 ? 'without a limit (by readers)' : `with the limit ${limit}`
+  const wanted = asked === 0 ? 'without a limit (as a reader)' : `with the limit ${asked}`
+  return new LockConflictError(`the name ${JSON.stringify(name)} is in use ${now}; it was asked for ${wanted}`, { key: name })
+}
+
+/** Other data are in the name's place. */
+export function otherData(name: string, failure: StoreFailure): LockConflictError {
+  return new LockConflictError(failure.message, { key: name, cause: failure })
+}

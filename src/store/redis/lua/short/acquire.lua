@@ -1,0 +1,26 @@
+-- Defines `reply` of an acquire (see ops/) of a name that nobody else has or wants; leaves it nil, having changed nothing, in all other cases.
+  local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ 0 [01] %S (.*)$')
+  local state = id and redis.pcall('HMGET', key, 'token', 'ends', 'ticket', id)
+  local last = state and not (state.err or state[2] or state[3] or state[4]) and tonumber(state[1] or 0)
+  if last then
+    local token, token_text = now_us, now_us_text
+    if last >= now_us then
+      token = last + 1
+      token_text = text(token)
+    end
+    if ttl ~= same_ttl then
+      local lease = tonumber(ttl)
+      same_ttl, same_ends, same_keep = ttl, text(now + lease), text(lease + KEEP_TOKEN)
+    end
+    local written
+    if mode == 'x' then
+      written = redis.pcall('HSET', key, 'token', token_text, 'mode', 'x', 'used', '1', 'ends', same_ends, 'span', ttl, id, 'x' .. info)
+    else
+      local record = 'c' .. permits .. ' ' .. same_ends .. ' ' .. ttl .. ' ' .. token_text .. ' ' .. info
+      last = text(token + SPARE_TOKENS)
+      written = redis.pcall('HSET', key, 'token', last, 'mode', 'c', 'used', permits, 'ends', same_ends, 'span', ttl, id, record, 'limit', limit)
+    end
+    if type(written) == 'number' and redis.pcall('PEXPIRE', key, same_keep) == 1 then
+      reply = '1 ' .. token_text .. ' ' .. ttl .. ' 0'
+    end
+  end
