@@ -171,10 +171,10 @@ export class WaitingRoom {
   }
 
   private seat(pending: PendingClaim, place: boolean): void {
-    const { free } = pending.queue ?? {}
-    if (place && free !== undefined && free.fits(pending)) {
-      ;(pending.queue as NameQueue).free = undefined
-      free.passTo(pending)
+    const { queue } = pending
+    if (place && queue?.free?.fits(pending)) {
+      queue.free.passTo(pending)
+      queue.free = undefined
       return pending.announce()
     }
     const seat = new Seat(pending, place)
