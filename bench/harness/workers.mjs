@@ -30,6 +30,10 @@ export class Worker {
     this.#child.on('exit', (code, signal) => this.#end(new Error(`a worker ended with ${signal ?? `code ${code}`}`)))
   }
 
+  get pid() {
+    return this.#child.pid ?? 0
+  }
+
   /**
    * Calls a function of the workload's worker over there.
    *

@@ -2,10 +2,10 @@
 /** How long one acquire and release takes when nobody else wants the name, one at a time. */
 import { connect, contenders } from '../contenders/index.mjs'
 import { best, measuredOnly, ratio } from '../harness/compare.mjs'
+import { keepOnOneCore } from '../harness/one-core.mjs'
 import { interleave } from '../harness/rounds.mjs'
 import { median, percentile } from '../harness/stats.mjs'
 import { commandsInScripts, Traffic } from '../harness/traffic.mjs'
-import { callAll } from '../harness/workers.mjs'
 
 export const name = 'latency'
 export const title = 'Uncontended cycle, one at a time'
@@ -18,13 +18,10 @@ const LIMIT = 1.15
 const LIMIT_OF_OTHERS = 1
 const EFFORT = {
   full: { rounds: 11, cycles: 2_000, warmUpMs: 1_500, ids: CONTENDERS },
-  quick: { rounds: 3, cycles: 400, warmUpMs: 400, ids: QUICK },
+  quick: { rounds: 3, cycles: 1_000, warmUpMs: 1_000, ids: QUICK },
   tiny: { rounds: 2, cycles: 20, warmUpMs: 20, ids: CONTENDERS },
 }
-/**
- * The contenders take turns after so many cycles, many times in a round. A cycle takes three times as long when the system has the client
- * and the server on two cores as when they share one, as a sleeping core has to be woken each time; that changes every few seconds.
- */
+/** The contenders take turns after so many cycles, many times in a round. */
 const SLICE = 100
 /** A process that stood still is slow at first: so many cycles before each slice are not counted. */
 const REWARM_CYCLES = 10
@@ -41,7 +38,9 @@ export async function run({ server, effort, startWorkers }) {
   const { rounds, cycles, warmUpMs, ids } = EFFORT[effort]
   const { present, notes } = await contenders(ids)
   const workers = await startWorkers(present.map(({ id }) => ({ id, url: server.url })))
-  await callAll(workers, 'warmUp', warmUpMs)
+  notes.push(...(await keepOnOneCore([server.pid, ...workers.map(({ pid }) => pid)])))
+  // One after the other, for they share the core.
+  for (const worker of workers) await worker.call('warmUp', warmUpMs)
   /** @type {Crew[]} */
   const crews = []
   for (const worker of workers) {
@@ -116,7 +115,7 @@ function report(all) {
       { what: `${what} ${fastest?.title}`, measured: ratio(ours, fastest, p50), limit: LIMIT_OF_OTHERS, unit: '×' },
     ]
   })
-  return { tables: [{ columns, rows }], figures: measuredOnly(figures) }
+  return { tables: [{ title: 'Client and server on one core.', columns, rows }], figures: measuredOnly(figures) }
 }
 
 /** @param {{ id: string, url: string }} setup */

@@ -4,6 +4,7 @@ import { connect, contenders } from '../contenders/index.mjs'
 import { measuredOnly, ratio } from '../harness/compare.mjs'
 import { fly } from '../harness/flight.mjs'
 import { acquireMany } from '../harness/many.mjs'
+import { keepOnOneCore } from '../harness/one-core.mjs'
 import { interleave } from '../harness/rounds.mjs'
 import { median, percentile } from '../harness/stats.mjs'
 import { commandsInScripts, Traffic } from '../harness/traffic.mjs'
@@ -45,8 +46,9 @@ export async function run(bench) {
       const of = await measureRound(crews, EFFORT[bench.effort])
       of.forEach((one, i) => measured[i]?.push(one))
     }
-    crews.forEach(({ others, traffic }, i) => {
+    crews.forEach(({ others, traffic, notes: more }, i) => {
       traffic.close()
+      if (i === 0) notes.push(...more)
       all.push({ id, title: who, others, ...typical(measured[i] ?? []) })
     })
   }
@@ -69,7 +71,8 @@ async function prepare({ startServer, startWorkers }, id, others, warmUpMs) {
   // Before it is watched which commands are called by scripts: the first cycle on a name may use others than the next.
   for (const inFlight of [1, IN_FLIGHT]) await worker.call('fly', { inFlight, durationMs: warmUpMs })
   const inside = await commandsInScripts(server, () => worker.call('fly', { inFlight: IN_FLIGHT, durationMs: 1 }))
-  return { others, worker, traffic: await Traffic.open(server, inside) }
+  const notes = await keepOnOneCore([server.pid, worker.pid])
+  return { others, worker, notes, traffic: await Traffic.open(server, inside) }
 }
 
 /**
