@@ -128,10 +128,14 @@ export class Lease implements HeapEntry {
 
   /** What a renewal that is sent now should ask for. 1 ms changes nothing of a lease that stands, and tells whether it does. */
   renewalTtlMs(): number {
-    const { ttlMs, autoExtend, maxHoldMs } = this.terms
-    const heldMs = this.clock.now() - this.grantedAtMs
-    if (!autoExtend) return this.isProvisional ? Math.max(1, Math.floor(ttlMs - heldMs)) : 1
-    return Math.max(1, Math.floor(Math.min(ttlMs, maxHoldMs - heldMs)))
+    const { ttlMs, autoExtend } = this.terms
+    if (autoExtend) return this.withinHoldMs(ttlMs)
+    return this.isProvisional ? Math.max(1, Math.floor(ttlMs - (this.clock.now() - this.grantedAtMs))) : 1
+  }
+
+  /** As much of a lease as the longest hold allows from now on; at least 1 ms, which changes nothing of a lease that stands. */
+  withinHoldMs(leaseMs: number): number {
+    return Math.max(1, Math.floor(Math.min(leaseMs, this.grantedAtMs + this.terms.maxHoldMs - this.clock.now())))
   }
 
   /** The server confirmed the lease. It never shortens one, so an answer that was overtaken changes nothing. */

@@ -169,7 +169,7 @@ export class Claims implements ClaimRunner {
     options: ResolvedAcquireOptions,
     patience: Patience,
     busy: () => null,
-  ): Promise<HeldLock | null> {
+  ): Promise<SingleHeldLock | null> {
     const startedAtMs = this.clock.now()
     const { ttlMs, priority, maxHoldMs, metadata } = options
     const { mode, permits, limit } = shape
@@ -187,14 +187,14 @@ export class Claims implements ClaimRunner {
     leaseMs: number,
     { autoExtend, maxHoldMs, minHoldMs }: ResolvedAcquireOptions,
     startedAtMs: number,
-  ): HeldLock | Promise<HeldLock> {
+  ): SingleHeldLock | Promise<SingleHeldLock> {
     if (isObserved('halocksmith:granted')) {
       publish('halocksmith:granted', { name, id: claimId, fencingToken, waitedMs: this.clock.now() - startedAtMs })
     }
     const lock = this.hold({ name, claimId, info, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs }, tenure, fencingToken)
     if (!this.closed) return lock
     // Granted while the locksmith was being closed.
-    return lock.release().then(() => {
+    return lock.giveBack().then(() => {
       throw new LockClosedError(`the locksmith was closed; ${JSON.stringify(name)} was not acquired`, { key: name })
     })
   }
@@ -202,8 +202,8 @@ export class Claims implements ClaimRunner {
   /** One after the other, in one order everywhere; what was acquired is given back when a later one can't be had. */
   private async claimAll(names: readonly string[], shape: Shape, options: ResolvedAcquireOptions): Promise<HeldLock | null> {
     const untilMs = this.clock.now() + options.waitMs
-    const locks: HeldLock[] = []
-    const giveBack = () => Promise.allSettled(locks.map((lock) => lock.release()))
+    const locks: SingleHeldLock[] = []
+    const giveBack = () => Promise.allSettled(locks.map((lock) => lock.giveBack()))
     try {
       for (const name of acquisitionOrder(names)) {
         const waitMs = Math.max(0, Math.ceil(untilMs - this.clock.now()))

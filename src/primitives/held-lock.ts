@@ -32,7 +32,7 @@ export interface HeldLock extends AsyncDisposable {
   /** Throws a {@link LockLostError} if the lock is lost or was released. Looks at the clock, not only at what was heard. */
   assertHeld(): void
   /**
-   * Makes the lease last `ttlMs` from now (default: the lock's own); it never becomes shorter.
+   * Makes the lease last `ttlMs` from now (default: the lock's own), but not beyond `maxHoldMs`; it never becomes shorter.
    *
    * @throws LockLostError the lock was lost or released; nothing is re-created
    * @throws LockUnavailableError the server did not answer; the lock is still held for `remainingMs`
@@ -66,6 +66,8 @@ export interface Holding {
 export class SingleHeldLock implements HeldLock {
   private releasing: Promise<ReleaseOutcome> | undefined
   private lostReleased = false
+  /** Nobody was given it: there is no hold that others would have to wait for. */
+  private unused = false
 
   constructor(
     private readonly lease: Lease,
@@ -106,10 +108,11 @@ export class SingleHeldLock implements HeldLock {
     checkTtlMs(ttlMs)
     this.assertHeld()
     const { name } = this.lease.terms
+    const leaseMs = this.lease.withinHoldMs(ttlMs)
     try {
-      const reply = await this.holding.store.renew(name, this.lease.id, ttlMs)
+      const reply = await this.holding.store.renew(name, this.lease.id, leaseMs)
       if (reply.status === 'lost') this.holding.keeper.foundLost(this.lease)
-      else this.holding.keeper.confirm(this.lease, reply.validUntilMs, ttlMs)
+      else this.holding.keeper.confirm(this.lease, reply.validUntilMs, leaseMs)
     } catch (error) {
       this.assertHeld()
       throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be extended: ${text(error)}`, { key: name, cause: error })
@@ -131,6 +134,12 @@ export class SingleHeldLock implements HeldLock {
     return this.releasing
   }
 
+  /** Releases a lock that its claimant never got. */
+  giveBack(): Promise<ReleaseOutcome> {
+    this.unused = true
+    return this.release()
+  }
+
   serialize(): string {
     this.assertHeld()
     // From now on, whoever has the text can speak for the id: it ends with this lock.
@@ -145,7 +154,7 @@ export class SingleHeldLock implements HeldLock {
   /** How much longer nobody else may have the name. */
   private get keepMs(): number {
     const { minHoldMs } = this.lease.terms
-    return minHoldMs === 0 ? 0 : Math.max(0, Math.ceil(this.lease.grantedAtMs + minHoldMs - this.holding.clock.now()))
+    return minHoldMs === 0 || this.unused ? 0 : Math.max(0, Math.ceil(this.lease.grantedAtMs + minHoldMs - this.holding.clock.now()))
   }
 
   /** From now on time changes nothing, and nothing is renewed. */

@@ -190,6 +190,17 @@ describe('several names', () => {
     expect(store.open).toEqual([])
   })
 
+  test('are given back at once, however long they were to be held at the least', async () => {
+    const acquiring = claims.tryAcquire(['a', 'b'], EXCLUSIVE, { minHoldMs: 10_000 })
+    await turn()
+    await store.take('acquire').reply(granted())
+    await store.take('acquire').reply({ status: 'busy' })
+    const release = store.take('release')
+    expect(release.args).toEqual(['a', expect.any(String), undefined])
+    await release.reply({ status: 'released' })
+    await expect(acquiring).resolves.toBeNull()
+  })
+
   test('are given back when a later one fails', async () => {
     const acquiring = expect(claims.acquire(['a', 'b'], EXCLUSIVE, {})).rejects.toMatchObject({ code: 'LOCK_CONFLICT', key: 'b' })
     await turn()

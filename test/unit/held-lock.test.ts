@@ -213,6 +213,19 @@ describe('a release that may hand the lock on', () => {
 })
 
 describe('extend', () => {
+  test('asks for no more than is left of maxHoldMs, and then for nothing', async () => {
+    const lock = hold({ maxHoldMs: TTL_MS + 5_000 })
+    await clock.advance(10_000)
+    const extending = lock.extend()
+    const request = store.take('renew')
+    expect(request.args.slice(0, 3)).toEqual(['a', ID, TTL_MS - 5_000])
+    await request.reply({ status: 'held', validUntilMs: clock.now() + TTL_MS - 5_000 })
+    await extending
+    await clock.advance(TTL_MS - 5_400)
+    void lock.extend(60_000).catch(() => {})
+    expect(store.take('renew').args[2]).toBe(400)
+  })
+
   test('makes the lease last from now, the time of its own by default', async () => {
     const lock = hold()
     await clock.advance(10_000)
