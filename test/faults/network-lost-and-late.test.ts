@@ -52,15 +52,18 @@ test.concurrent.for(VIAS)('%s: of a grant to a single attempt: told as unavailab
 test.concurrent.for(VIAS)('%s: of a place in the queue: the claim has that one and no second', async (via, context) => {
   const lab = await openLab(context)
   const { locksmith, other } = await open(lab, via)
+  // Not of the holder's process, which would hand it the lock.
+  const third = await lab.locksmith({ direct: true })
+  await lab.warmUp(third)
   const held = await other.acquire(lab.name)
   const lost = lab.proxy.dropReplies(lab.carries('A'))
   const waiting = locksmith.acquire(lab.name)
   await lost.hit()
-  const behind = other.acquire(lab.name)
+  const behind = third.acquire(lab.name)
   await lab.diary.seen('waiting', 2)
   const ids = await lab.waiters()
   expect(ids).toHaveLength(2)
-  await lab.inboxesAre(2)
+  await lab.inboxesAre(3)
   expect(await held.release()).toEqual({ released: true })
   const lock = await waiting
   expect(await lab.holders()).toEqual([ids[0]])

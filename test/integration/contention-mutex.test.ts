@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { cycle, enteredWhileAllContend, expectNoTrouble, spawnCrew, tempFile } from '../support/contention.js'
 import { checkIntervals, readHistory } from '../support/history.js'
+import { serverWaiters } from '../support/mode.mjs'
 import { useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
@@ -23,7 +24,7 @@ test(`${PROCESSES} processes with ${CLAIMS} claims each share a mutex`, async ()
   // A process that had the name to itself would be through with it before the others came.
   const pin = await crew[0]!.acquire({ name: 'n' })
   const reports = cycle(crew, () => ({ names: ['n'], claims: CLAIMS, cycles: CYCLES / PROCESSES, witnessFile }))
-  await observer.queued('n', PROCESSES)
+  await observer.queued('n', serverWaiters(PROCESSES, CLAIMS))
   await crew[0]!.release(pin.handle)
   expectNoTrouble(await reports)
 

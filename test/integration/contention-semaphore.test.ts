@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { cycle, expectNoTrouble, queueUp, spawnCrew, tempFile, useCrew } from '../support/contention.js'
 import { checkIntervals, type HistoryRecord, readHistory } from '../support/history.js'
 import type { LockWorker } from '../support/lock-worker.js'
+import { serverWaiters } from '../support/mode.mjs'
 import { useObserver } from '../support/observer.js'
 import { useRedis } from '../support/redis.js'
 import { until } from '../support/until.js'
@@ -76,8 +77,7 @@ test('processes that are killed inside keep their permits until their leases end
     { what: 'both are inside' },
   )
   const reports = cycle(others, (i) => ({ ...job, recipe: permits(1 + (i % 2)), claims: 2, cycles: 50, workMs: 1 }))
-  // One of each process.
-  await observer.queued('n', others.length)
+  await observer.queued('n', serverWaiters(others.length, 2))
   await Promise.all(victims.map(({ worker }) => worker.process.kill()))
   // Dead, they are inside until the server's word for it ends.
   const endedAtNs = new Map<string, bigint>()

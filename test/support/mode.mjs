@@ -24,3 +24,14 @@ export function inMode(options) {
  * in which several claims of one locksmith stand.
  */
 export const IN_ORDER = Object.freeze({ handOverLimit: 0 })
+
+/** What hand-over is by default, for tests of it: whatever the mode is. */
+export const HANDING_ON = Object.freeze({ handOverLimit: 16, handOverMs: 50 })
+
+/**
+ * How many waiters the server has of so many processes with so many claims each on one name.
+ *
+ * @param {number} processes
+ * @param {number} claims
+ */
+export const serverWaiters = (processes, claims) => (MODE.handOverLimit === 0 ? processes * claims : processes)
