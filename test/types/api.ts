@@ -38,6 +38,9 @@ export const locksmithOptions: Required<Omit<LocksmithOptions, 'store'>> = {
   redis: {},
   minReplicas: 0,
   name: '',
+  handOverLimit: 16,
+  handOverMs: 50,
+  batchLimit: 128,
 }
 same<LocksmithOptions['store'], LockStore | undefined>(true)
 
