@@ -10,7 +10,7 @@ const MODES = {
   'as by default': {},
   'no hand-over': { handOverLimit: 0 },
   'no batching': { batchLimit: 1 },
-  'neither': { handOverLimit: 0, batchLimit: 1 },
+  neither: { handOverLimit: 0, batchLimit: 1 },
 }
 
 const chosen = process.argv.slice(2)
