@@ -6,6 +6,7 @@
  * Every claim is decided: granted, busy until the end of its wait, failed, or aborted. What is given up is taken back in the background.
  */
 
+import { SpareTokens } from '../lease/spare-tokens.js'
 import { Tenure } from '../lease/tenure.js'
 import { deadlineMs } from '../lease/validity.js'
 import type { HandOverLimits } from '../options.js'
@@ -33,6 +34,7 @@ export class WaitingRoom {
   private readonly unwanted = new Set<Seat>()
   private readonly takingBack: TakingBack
   private readonly budget = new TurnBudget()
+  private readonly spares = new SpareTokens()
   private readonly askFor = (seat: Seat): void => this.ask(seat)
   private closed = false
   private count = 0
@@ -272,7 +274,8 @@ export class WaitingRoom {
       else this.failed(seat, problem)
       return
     }
-    const tenure = new Tenure(request, grant, pushed, seat.stray, seat.shownInfo, nowMs)
+    const spare = claim.mode === 'counted' ? this.spares.granted(claim.name, grant.fencingToken) : undefined
+    const tenure = new Tenure(request, grant, pushed, seat.stray, seat.shownInfo, nowMs, spare)
     queue?.setCrowded(grant.othersWait !== false)
     // Readers come all together; of a semaphore's permits more may be left if this one did not have to wait.
     const hasRoom = claim.mode === 'counted' && queue?.full === true && (claim.limit === 0 || !pushed)

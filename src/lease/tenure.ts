@@ -4,7 +4,8 @@
  */
 
 import type { HandOverLimits } from '../options.js'
-import { type ClaimRequest, type Grant, SPARE_TOKENS } from '../store/store.js'
+import type { ClaimRequest, Grant } from '../store/store.js'
+import { Spare } from './spare-tokens.js'
 
 /** The server's clock gains at least so many microseconds in a millisecond of ours: see `validity.ts` for the hundredth. */
 const TOKENS_PER_MS = 990
@@ -41,6 +42,8 @@ export class Tenure {
     readonly info: string,
     /** When this process had it: not before the server granted it. */
     readonly startedAtMs: number,
+    /** Of a counted grant. */
+    private readonly spare = new Spare(grant.fencingToken),
   ) {
     this.id = asked.id
     this.priority = asked.priority
@@ -111,7 +114,7 @@ export class Tenure {
 
   /** See {@link Grant.canHandOn}. */
   private nextToken(nowMs: number): number | undefined {
-    if (this.asked.mode === 'counted') return this.lastToken < this.firstToken + SPARE_TOKENS ? this.lastToken + 1 : undefined
+    if (this.asked.mode === 'counted') return this.spare.take()
     const token = this.firstToken + Math.floor((nowMs - this.startedAtMs) * TOKENS_PER_MS)
     return token > this.lastToken ? token : undefined
   }

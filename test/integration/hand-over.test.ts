@@ -128,6 +128,28 @@ describe('the claims of one process', () => {
   })
 })
 
+test('permits that are handed on come with tokens larger than all before in this process, whosever permits they are', async () => {
+  const locksmith = makeLocksmith()
+  const pool = locksmith.semaphore('pool', 3)
+  const held = [await pool.acquire(), await pool.acquire(), await pool.acquire()]
+  const waiting = Array.from({ length: 12 }, () => pool.acquire())
+  await waitersOf(locksmith, 'pool', 12)
+  const tokens = held.map(({ fencingToken }) => fencingToken)
+  const before = await redis.countCommands(async () => {
+    for (const next of waiting) {
+      await held.shift()?.release()
+      const lock = await next
+      held.push(lock)
+      tokens.push(lock.fencingToken)
+    }
+  })
+  // Hardly a word with the server: they were handed on.
+  expect(before.total).toBeLessThan(12)
+  expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b))
+  for (const lock of held) await lock.release()
+  await redis.expectOnlyTokens()
+})
+
 describe('a claim of another process', () => {
   interface Waits {
     /** How often others entered after the server had it in its queue. */
