@@ -2,7 +2,8 @@
 /** The processes of one contender that want the same name: started, warmed up, and measured in rounds. */
 import { connect } from '../contenders/index.mjs'
 import { checkExclusion, checkLimit, contend, summarize, visitsOf } from './contention.mjs'
-import { median } from './stats.mjs'
+import { interleave } from './rounds.mjs'
+import { mediansOf } from './stats.mjs'
 import { commandsInScripts, Traffic } from './traffic.mjs'
 import { callAll, stopAll } from './workers.mjs'
 
@@ -74,6 +75,22 @@ export async function endCrew({ workers, traffic }) {
 }
 
 /**
+ * All of it: starts a crew of each contender, has them measured in turns, and ends them.
+ *
+ * @param {import('../workloads/index.mjs').Bench} bench
+ * @param {readonly Contender[]} contenders
+ * @param {{ crowd: Crowd, workMs: number, rounds: number, roundMs: number, warmUpMs: number }} effort
+ * @returns {Promise<Measured[]>}
+ */
+export async function compareCrews(bench, contenders, { crowd, workMs, rounds, roundMs, warmUpMs }) {
+  const crews = []
+  for (const contender of contenders) crews.push(await prepareCrew(bench, contender, crowd, warmUpMs))
+  const measured = await interleave(rounds, crews, (crew) => measureCrew(crew, workMs, roundMs))
+  for (const crew of crews) await endCrew(crew)
+  return crews.map((crew, i) => measuredOf(crew, measured[i] ?? []))
+}
+
+/**
  * For the numbers: without what runs.
  *
  * @param {Crew} crew
@@ -86,19 +103,20 @@ export function measuredOf({ workers: _, traffic: __, ...rest }, rounds) {
 
 /** @param {readonly Round[]} rounds */
 function typical(rounds) {
-  const of = (/** @type {(round: Round) => number} */ pick) => median(rounds.map(pick))
   return {
-    commandsPerCycle: of((round) => round.commandsPerCycle),
-    insidePerCycle: of((round) => round.insidePerCycle),
-    cyclesPerSecond: of((round) => round.cyclesPerSecond),
-    serverCpuUsPerCycle: of((round) => round.serverCpuUsPerCycle),
-    clientCpuPercent: of((round) => round.clientCpuPercent),
-    waitP50Ms: of((round) => round.waitP50Ms),
-    longestWaitMs: of((round) => round.longestWaitMs),
-    jain: of((round) => round.jain),
-    jainOfProcesses: of((round) => round.jainOfProcesses),
-    neverIn: of((round) => round.neverIn),
-    errors: of((round) => round.errors),
+    ...mediansOf(rounds, [
+      'commandsPerCycle',
+      'insidePerCycle',
+      'cyclesPerSecond',
+      'serverCpuUsPerCycle',
+      'clientCpuPercent',
+      'waitP50Ms',
+      'longestWaitMs',
+      'jain',
+      'jainOfProcesses',
+      'neverIn',
+      'errors',
+    ]),
     rounds,
   }
 }

@@ -21,6 +21,19 @@ export function median(values) {
 }
 
 /**
+ * The median of each of some numbers over rounds, under the same name.
+ *
+ * @template {string} Key
+ * @param {readonly Record<Key, number>[]} rounds
+ * @param {readonly Key[]} keys
+ * @returns {Record<Key, number>}
+ */
+export function mediansOf(rounds, keys) {
+  const entries = keys.map((key) => [key, median(rounds.map((round) => round[key]))])
+  return /** @type {Record<Key, number>} */ (Object.fromEntries(entries))
+}
+
+/**
  * Jain's index of fairness: 1 when all have the same, 1/n when one has all.
  *
  * @param {readonly number[]} shares

@@ -4,7 +4,7 @@ import { connect, contenders } from '../contenders/index.mjs'
 import { best, measuredOnly, ratio } from '../harness/compare.mjs'
 import { keepOnOneCore } from '../harness/one-core.mjs'
 import { interleave } from '../harness/rounds.mjs'
-import { median, percentile } from '../harness/stats.mjs'
+import { mediansOf, percentile } from '../harness/stats.mjs'
 import { commandsInScripts, Traffic } from '../harness/traffic.mjs'
 
 export const name = 'latency'
@@ -82,16 +82,7 @@ function roundOf(slices) {
 
 /** @param {readonly Round[]} rounds */
 function typical(rounds) {
-  const of = (/** @type {(round: Round) => number} */ pick) => median(rounds.map(pick))
-  return {
-    p50Us: of((round) => round.p50Us),
-    p99Us: of((round) => round.p99Us),
-    longestMs: of((round) => round.longestMs),
-    clientCpuUs: of((round) => round.clientCpuUs),
-    serverCpuUs: of((round) => round.serverCpuUs),
-    commandsPerCycle: of((round) => round.commandsPerCycle),
-    rounds,
-  }
+  return { ...mediansOf(rounds, ['p50Us', 'p99Us', 'longestMs', 'clientCpuUs', 'serverCpuUs', 'commandsPerCycle']), rounds }
 }
 
 const p50 = (/** @type {{ p50Us: number }} */ { p50Us }) => p50Us

@@ -2,8 +2,7 @@
 /** Several processes in which some want the same name, and keep it for a moment. */
 import { contenders } from '../contenders/index.mjs'
 import { best, measuredOnly, ratio } from '../harness/compare.mjs'
-import { CONTENDED_COLUMNS, contendedRow, endCrew, measureCrew, measuredOf, prepareCrew } from '../harness/crew.mjs'
-import { interleave } from '../harness/rounds.mjs'
+import { CONTENDED_COLUMNS, compareCrews, contendedRow } from '../harness/crew.mjs'
 
 export { makeWorker } from '../harness/crew.mjs'
 
@@ -29,11 +28,7 @@ const EFFORT = {
 export async function run(bench) {
   const { rounds, roundMs, warmUpMs, crowd, ids } = EFFORT[bench.effort]
   const { present, notes } = await contenders(ids)
-  const crews = []
-  for (const contender of present) crews.push(await prepareCrew(bench, contender, crowd, warmUpMs))
-  const measured = await interleave(rounds, crews, (crew) => measureCrew(crew, WORK_MS, roundMs))
-  const all = crews.map((crew, i) => measuredOf(crew, measured[i] ?? []))
-  for (const crew of crews) await endCrew(crew)
+  const all = await compareCrews(bench, present, { crowd, workMs: WORK_MS, rounds, roundMs, warmUpMs })
   return { ...report(all, crowd), notes, numbers: { rounds, roundMs, workMs: WORK_MS, contenders: all } }
 }
 

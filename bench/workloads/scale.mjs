@@ -6,7 +6,7 @@ import { fly } from '../harness/flight.mjs'
 import { acquireMany } from '../harness/many.mjs'
 import { keepOnOneCore } from '../harness/one-core.mjs'
 import { interleave } from '../harness/rounds.mjs'
-import { median, percentile } from '../harness/stats.mjs'
+import { mediansOf, percentile } from '../harness/stats.mjs'
 import { commandsInScripts, Traffic } from '../harness/traffic.mjs'
 
 export const name = 'scale'
@@ -100,14 +100,7 @@ async function measureRound(crews, { cycles, flightMs }) {
 
 /** @param {readonly Round[]} rounds */
 function typical(rounds) {
-  const of = (/** @type {(round: Round) => number} */ pick) => median(rounds.map(pick))
-  return {
-    p50Us: of((round) => round.p50Us),
-    longestMs: of((round) => round.longestMs),
-    cyclesPerSecond: of((round) => round.cyclesPerSecond),
-    commandsPerCycle: of((round) => round.commandsPerCycle),
-    rounds,
-  }
+  return { ...mediansOf(rounds, ['p50Us', 'longestMs', 'cyclesPerSecond', 'commandsPerCycle']), rounds }
 }
 
 /**

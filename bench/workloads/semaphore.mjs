@@ -2,8 +2,7 @@
 /** Several processes in which some want one of a few permits, and keep it for a moment. */
 import { contenders } from '../contenders/index.mjs'
 import { best, measuredOnly, ratio } from '../harness/compare.mjs'
-import { CONTENDED_COLUMNS, contendedRow, endCrew, measureCrew, measuredOf, prepareCrew } from '../harness/crew.mjs'
-import { interleave } from '../harness/rounds.mjs'
+import { CONTENDED_COLUMNS, compareCrews, contendedRow } from '../harness/crew.mjs'
 
 export { makeWorker } from '../harness/crew.mjs'
 
@@ -26,11 +25,8 @@ const EFFORT = {
 export async function run(bench) {
   const { rounds, roundMs, warmUpMs, crowd, ids } = EFFORT[bench.effort]
   const { present, notes } = await contenders(ids)
-  const crews = []
-  for (const contender of present) crews.push(await prepareCrew(bench, contender, { ...crowd, limit: PERMITS }, warmUpMs))
-  const measured = await interleave(rounds, crews, (crew) => measureCrew(crew, WORK_MS, roundMs))
-  const all = crews.map((crew, i) => measuredOf(crew, measured[i] ?? []))
-  for (const crew of crews) await endCrew(crew)
+  const permits = { ...crowd, limit: PERMITS }
+  const all = await compareCrews(bench, present, { crowd: permits, workMs: WORK_MS, rounds, roundMs, warmUpMs })
 
   const explained = `${crowd.processes} processes with ${crowd.claims} claims each; ${WORK_MS} ms of work. Checked in each round: never more than ${PERMITS} were in.`
   const ours = all.find(({ id }) => id === 'halocksmith')

@@ -4,7 +4,7 @@ import { connect, contenders } from '../contenders/index.mjs'
 import { measuredOnly, ratio } from '../harness/compare.mjs'
 import { fly } from '../harness/flight.mjs'
 import { interleave } from '../harness/rounds.mjs'
-import { median, percentile } from '../harness/stats.mjs'
+import { mediansOf, percentile } from '../harness/stats.mjs'
 import { commandsInScripts, Traffic } from '../harness/traffic.mjs'
 import { callAll } from '../harness/workers.mjs'
 
@@ -75,16 +75,7 @@ function roundOf({ cycles, tookMs, clientCpuMs, durationsMs }, { sent, serverCpu
 
 /** @param {readonly Round[]} rounds */
 function typical(rounds) {
-  const of = (/** @type {(round: Round) => number} */ pick) => median(rounds.map(pick))
-  return {
-    cyclesPerSecond: of((round) => round.cyclesPerSecond),
-    p50Ms: of((round) => round.p50Ms),
-    longestMs: of((round) => round.longestMs),
-    commandsPerCycle: of((round) => round.commandsPerCycle),
-    clientCpuUs: of((round) => round.clientCpuUs),
-    serverCpuUs: of((round) => round.serverCpuUs),
-    rounds,
-  }
+  return { ...mediansOf(rounds, ['cyclesPerSecond', 'p50Ms', 'longestMs', 'commandsPerCycle', 'clientCpuUs', 'serverCpuUs']), rounds }
 }
 
 /** @param {readonly Measured[]} all */

@@ -1,7 +1,7 @@
 /** What a claim that is not granted is told. */
 
 import { LockClosedError, LockConflictError, LockUnavailableError } from '../errors.js'
-import type { StoreFailure } from '../store/store.js'
+import { StoreFailure } from '../store/store.js'
 import type { Claim } from './claim.js'
 
 export function closed(name: string): LockClosedError {
@@ -12,6 +12,11 @@ export function closed(name: string): LockClosedError {
 export function unavailable(name: string, problem: StoreFailure | undefined): LockUnavailableError {
   const message = `the lock ${JSON.stringify(name)} could not be asked for: ${problem?.message ?? 'no answer'}`
   return new LockUnavailableError(message, { key: name, cause: problem })
+}
+
+/** The claim's id was taken back before. */
+export function withdrawn(name: string): LockUnavailableError {
+  return unavailable(name, new StoreFailure('refused', 'the request was withdrawn'))
 }
 
 /** The name is in use with another limit. */

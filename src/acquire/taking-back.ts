@@ -3,13 +3,14 @@
 import { letGo } from '../lease/let-go.js'
 import type { LockStore, ReleaseOptions } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
+import { RecentMap } from '../util/recent-map.js'
 import type { Seat } from './name-queue.js'
 
 /** Names of claims that were given up, for grants that reach them late: more than this many are forgotten. */
 const REMEMBERED = 1_000
 
 export class TakingBack {
-  private readonly names = new Map<string, string>()
+  private readonly names = new RecentMap<string, string>(REMEMBERED)
   private readonly underWay = new Set<Promise<unknown>>()
 
   constructor(
@@ -26,7 +27,6 @@ export class TakingBack {
   withdraw({ wasSent, stray, request: { name, id, ttlMs } }: Seat): void {
     if (!wasSent) return
     this.names.set(id, name)
-    if (this.names.size > REMEMBERED) this.names.delete(this.names.keys().next().value as string)
     const withinMs = Math.max(ttlMs, this.store.claimWindowMs)
     this.release(name, id, withinMs, { withdraw: true })
     // A request that was never answered may come later still. The first withdrawal takes the place or the grant away; only one that finds

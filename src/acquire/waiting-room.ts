@@ -25,8 +25,6 @@ const FIRST_ANSWER_MS = 5_000
 /** Meanwhile the shortest waits are looked at this often. */
 const FIRST_ANSWER_CHECK_MS = 25
 
-const WITHDRAWN = new StoreFailure('refused', 'the request was withdrawn')
-
 export class WaitingRoom {
   private readonly byId = new ChurningMap<string, Seat>()
   private readonly byName = new ChurningMap<string, NameQueue>()
@@ -237,7 +235,7 @@ export class WaitingRoom {
       case 'conflict':
         return this.end(seat, () => pending.reject(refusals.otherLimit(claim, reply.limit)))
       case 'withdrawn':
-        return this.end(seat, () => pending.reject(refusals.unavailable(claim.name, WITHDRAWN)))
+        return this.end(seat, () => pending.reject(refusals.withdrawn(claim.name)))
     }
   }
 
@@ -335,7 +333,7 @@ export class WaitingRoom {
    */
   private vacate(seat: Seat, queue: NameQueue | undefined, handedOn = false): void {
     const next = queue?.line.first
-    if (seat.request.queue && queue !== undefined && !this.closed) {
+    if (seat.request.queue && queue !== undefined) {
       if (next !== undefined && next.seat === undefined && seat.fits(next)) return seat.passTo(next)
       if (next === undefined && handedOn) {
         queue.free = seat

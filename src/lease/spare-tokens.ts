@@ -1,10 +1,11 @@
 /**
  * The tokens that come with counted grants, for holders that permits are handed on to (see `Grant.canHandOn`). All holders of one name in this
- * process take from the newest grant's, whosever permits they have: so tokens grow from one holder here to the next. Holders in other processes
- * have other tokens, and it is not known which are larger.
+ * locksmith take from the newest grant's, whosever permits they have: so tokens grow from one holder here to the next. Holders elsewhere have
+ * other tokens, and it is not known which are larger.
  */
 
 import { SPARE_TOKENS } from '../store/store.js'
+import { RecentMap } from '../util/recent-map.js'
 
 /** Of names that were used longer ago than so many others nothing is remembered: their next grants begin anew, with larger tokens. */
 const REMEMBERED = 1_000
@@ -34,7 +35,7 @@ export class Spare {
 }
 
 export class SpareTokens {
-  private readonly byName = new Map<string, Spare>()
+  private readonly byName = new RecentMap<string, Spare>(REMEMBERED)
 
   /** Those of a name, one of whose counted claims here was granted just now. */
   granted(name: string, fencingToken: number): Spare {
@@ -45,7 +46,6 @@ export class SpareTokens {
     }
     const spare = new Spare(fencingToken)
     this.byName.set(name, spare)
-    if (this.byName.size > REMEMBERED) this.byName.delete(this.byName.keys().next().value as string)
     return spare
   }
 }

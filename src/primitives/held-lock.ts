@@ -23,7 +23,7 @@ export interface HeldLock extends AsyncDisposable {
   readonly names: readonly string[]
   /**
    * Larger than that of every earlier holder of the name: pass it to what you write to, and let that refuse smaller ones. Of holders side by
-   * side (of a semaphore's permits, or readers) each has its own, and those of one process grow; between processes they are in no order.
+   * side (of a semaphore's permits, or readers) each has its own, and those of one locksmith grow; between locksmiths they are in no order.
    */
   readonly fencingToken: number
   /** Aborts with a {@link LockLostError} when the lock is, or may be about to be, no longer ours: before another can hold it. */

@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest'
-import { queueUp, spawnCrew } from '../support/contention.js'
+import { expectHeir, queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker } from '../support/lock-worker.js'
-import { ms, useObserver } from '../support/observer.js'
+import { useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
 
 /** P8: a process ends by itself, without a word to its locks. Neither a lock that is held nor one that is waited for keeps it alive. */
-
-const LATE_MS = 250
 
 const redis = useRedis()
 const observer = useObserver(redis)
@@ -27,11 +25,7 @@ test('while it holds: its lease ends, and the next waiter enters', async () => {
   const { fencingToken } = await one.acquire({ name: 'n', options: { ttlMs: 1_000 } })
   const [next] = await queueUp(observer, 'n', [{ worker: two }])
   await leave(one)
-  const { notBeforeNs, notAfterNs } = await observer.leaseEnd('n', one.process.pid)
-  const lock = await next!
-  expect(lock.fencingToken).toBeGreaterThan(fencingToken)
-  expect(lock.atNs).toBeGreaterThan(notBeforeNs)
-  expect(lock.atNs).toBeLessThan(notAfterNs + ms(LATE_MS))
+  await expectHeir(observer, { name: 'n', pid: one.process.pid, token: fencingToken }, next!)
 })
 
 test('while it waits: the order of the others stays', async () => {

@@ -1,14 +1,13 @@
 import { expect, test } from 'vitest'
-import { queueUp, spawnCrew } from '../support/contention.js'
+import { expectHeir, queueUp, spawnCrew } from '../support/contention.js'
 import type { LockWorker, RemoteLock } from '../support/lock-worker.js'
 import { IN_ORDER } from '../support/mode.mjs'
-import { ms, useObserver } from '../support/observer.js'
+import { useObserver } from '../support/observer.js'
 import { useWorkers } from '../support/processes.js'
 import { useRedis } from '../support/redis.js'
 
 /** P1: a holder is killed. The next waiter enters when its lease has ended on the server, not before, and at most 250 ms later. */
 
-const LATE_MS = 250
 /** Each on a name of its own, all at once. */
 const CASES = [
   { how: 'direct', ttlMs: 500 },
@@ -38,12 +37,7 @@ async function take(it: Case, worker: LockWorker, other: LockWorker): Promise<Re
 /** Kills the holder, and checks that `next` enters in time. Returns what that got. */
 async function expectInheritance(name: string, holder: LockWorker, token: number, next: Promise<RemoteLock>): Promise<RemoteLock> {
   await holder.process.kill()
-  const { notBeforeNs, notAfterNs } = await observer.leaseEnd(name, holder.process.pid)
-  const heir = await next
-  expect(heir.atNs, name).toBeGreaterThan(notBeforeNs)
-  expect(heir.atNs, name).toBeLessThan(notAfterNs + ms(LATE_MS))
-  expect(heir.fencingToken, name).toBeGreaterThan(token)
-  return heir
+  return expectHeir(observer, { name, pid: holder.process.pid, token }, next)
 }
 
 test('the first of several waiters in several processes enters, then the others in turn', async () => {

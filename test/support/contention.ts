@@ -5,7 +5,7 @@ import { beforeAll, expect, inject, onTestFinished } from 'vitest'
 import type { LocksmithOptions } from '../../src/index.js'
 import type { HistoryRecord } from './history.js'
 import { type CycleJob, type CycleReport, type LockWorker, type RemoteLock, type RemoteRequest, spawnLockWorker } from './lock-worker.js'
-import type { Observer } from './observer.js'
+import { ms, type Observer } from './observer.js'
 import { useWorkers } from './processes.js'
 import type { TestRedis } from './redis.js'
 
@@ -77,6 +77,27 @@ export function cycle(workers: readonly LockWorker[], jobOf: (index: number) => 
 /** Asserts that every acquire succeeded, and that no lock was lost. */
 export function expectNoTrouble(reports: readonly CycleReport[]): void {
   expect(reports.map(({ lost, failures }) => ({ lost, failures }))).toEqual(reports.map(() => ({ lost: 0, failures: [] })))
+}
+
+/** The heir of a lock enters at most this long after the lease has ended on the server. */
+const LATE_MS = 250
+
+/**
+ * Resolves to what `next` got, which is after a holder that let nobody in: when its lease has ended, not before, and soon.
+ *
+ * @param token of the holder, whose heir's is larger
+ */
+export async function expectHeir(
+  observer: Observer,
+  { name, pid, token }: { name: string; pid: number; token: number },
+  next: Promise<RemoteLock>,
+): Promise<RemoteLock> {
+  const { notBeforeNs, notAfterNs } = await observer.leaseEnd(name, pid)
+  const heir = await next
+  expect(heir.atNs, name).toBeGreaterThan(notBeforeNs)
+  expect(heir.atNs, name).toBeLessThan(notAfterNs + ms(LATE_MS))
+  expect(heir.fencingToken, name).toBeGreaterThan(token)
+  return heir
 }
 
 /** Has claims queue up one behind the other, each in place before the next one asks. Returns what they wait for, in that order. */

@@ -5,10 +5,10 @@ import { Inbox, sessionOf } from '../../src/store/redis/inbox.js'
 import { LINGER_MS } from '../../src/store/redis/keep-alive.js'
 import { Keyspace } from '../../src/store/redis/keys.js'
 import { SERVER_ROUNDING_MS } from '../../src/store/redis/replies.js'
-import type { SessionListener } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeClient } from '../support/fake-client.js'
 import { turn } from '../support/fake-store.js'
+import { makeListener } from '../support/session-listener.js'
 
 const SESSION = 'AAAAAAAAAAAAAAAAAAAAAA'
 const ID = `${SESSION}.1`
@@ -28,17 +28,6 @@ beforeEach(() => {
   warn = vi.fn()
   inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, (code, message) => warn(code, message))
 })
-
-function makeListener() {
-  return {
-    granted: vi.fn<SessionListener['granted']>(),
-    changed: vi.fn<SessionListener['changed']>(),
-    othersWait: vi.fn<SessionListener['othersWait']>(),
-    restored: vi.fn<SessionListener['restored']>(),
-    disconnected: vi.fn<SessionListener['disconnected']>(),
-    warning: vi.fn<SessionListener['warning']>(),
-  }
-}
 
 /** An exchange with the server in which its time was {@link SERVER_MS}, sent at this moment and answered `tookMs` later. */
 async function exchangeTime(tookMs = 0): Promise<number> {

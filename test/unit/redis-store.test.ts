@@ -1,10 +1,10 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { replyError } from '../../src/clients/client.js'
 import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.js'
-import type { SessionListener } from '../../src/store/store.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeClient } from '../support/fake-client.js'
 import { turn } from '../support/fake-store.js'
+import { makeListener } from '../support/session-listener.js'
 
 const SESSION = 'AAAAAAAAAAAAAAAAAAAAAA'
 const CLAIM = {
@@ -36,17 +36,6 @@ beforeEach(() => {
   client = new FakeClient()
   makeStore()
 })
-
-function makeListener() {
-  return {
-    granted: vi.fn<SessionListener['granted']>(),
-    changed: vi.fn<SessionListener['changed']>(),
-    othersWait: vi.fn<SessionListener['othersWait']>(),
-    restored: vi.fn<SessionListener['restored']>(),
-    disconnected: vi.fn<SessionListener['disconnected']>(),
-    warning: vi.fn<SessionListener['warning']>(),
-  }
-}
 
 /** Listens, and answers the look at the server's memory. */
 async function listen(memory: string | Error = 'maxmemory:0\r\nmaxmemory_policy:noeviction\r\n') {
