@@ -1,7 +1,7 @@
 /** The object a program makes once: its connection, its identity, its waiting claims and held locks. */
 
 import { hostname } from 'node:os'
-import { LockClosedError, LockConflictError, LockUnavailableError } from './errors.js'
+import { LockClosedError, LockConflictError, LockOptionError, LockUnavailableError } from './errors.js'
 import { type AcquireOptions, checkName, checkObject, refuseUnknown } from './options.js'
 import { Claims } from './primitives/claims.js'
 import type { HeldLock } from './primitives/held-lock.js'
@@ -9,7 +9,7 @@ import { holderInfo, type LockInfo, waiterInfo } from './primitives/lock-info.js
 import type { CriticalSection, Mutex, ReadWriteLock, Semaphore } from './primitives/recipe.js'
 import * as recipes from './primitives/recipe.js'
 import { type LocksmithOptions, resolveLocksmithOptions, type Setup } from './setup.js'
-import { StoreFailure } from './store/store.js'
+import { OptionFailure, StoreFailure } from './store/store.js'
 import { systemClock } from './util/clock.js'
 
 /** Which locks to look at; neither given: all under the locksmith's prefix. */
@@ -142,6 +142,7 @@ class StoreLocksmith implements Locksmith {
       return await ask()
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
+      if (error instanceof OptionFailure) throw new LockOptionError(error.option, error.value, error.reason)
       if (error instanceof StoreFailure && error.kind === 'conflict') throw new LockConflictError(message, { key, cause: error })
       throw new LockUnavailableError(`the server did not answer: ${message}`, { key, cause: error })
     }

@@ -1,7 +1,7 @@
 /** What a claim that is not granted is told. */
 
-import { LockClosedError, LockConflictError, LockUnavailableError } from '../errors.js'
-import { StoreFailure } from '../store/store.js'
+import { LockClosedError, LockConflictError, LockOptionError, LockUnavailableError } from '../errors.js'
+import { OptionFailure, StoreFailure } from '../store/store.js'
 import type { Claim } from './claim.js'
 
 export function closed(name: string): LockClosedError {
@@ -9,13 +9,14 @@ export function closed(name: string): LockClosedError {
 }
 
 /** `problem`: why the last request failed; undefined: none was answered. */
-export function unavailable(name: string, problem: StoreFailure | undefined): LockUnavailableError {
+export function unavailable(name: string, problem: StoreFailure | undefined): LockUnavailableError | LockOptionError {
+  if (problem instanceof OptionFailure) return new LockOptionError(problem.option, problem.value, problem.reason)
   const message = `the lock ${JSON.stringify(name)} could not be asked for: ${problem?.message ?? 'no answer'}`
   return new LockUnavailableError(message, { key: name, cause: problem })
 }
 
 /** The claim's id was taken back before. */
-export function withdrawn(name: string): LockUnavailableError {
+export function withdrawn(name: string): Error {
   return unavailable(name, new StoreFailure('refused', 'the request was withdrawn'))
 }
 

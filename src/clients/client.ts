@@ -20,8 +20,8 @@ export interface ChannelListener {
 }
 
 /**
- * How this client's process can be woken by a script: by `PUBLISH`, by `SPUBLISH` (sharded, on a Cluster), or not at all, in which
- * case waiters poll.
+ * How this client's process can be woken by a script: by `PUBLISH`; on a Cluster also by `SPUBLISH`, which one node carries out instead of
+ * all; or not at all, in which case waiters poll.
  */
 export type WakeKind = 'publish' | 'spublish' | 'none'
 
@@ -31,11 +31,16 @@ export interface ClientWarning {
   readonly message: string
 }
 
-/** One Redis, reached through one client library. */
+/** Sends one command to one node. */
+export type NodeCommand = (args: readonly string[]) => Promise<unknown>
+
+/** One Redis, or one Cluster, reached through one client library. */
 export interface RedisClient {
   /** The library's name, for messages and skips: 'node-redis', 'ioredis', 'legacy', … */
   readonly library: string
   readonly wake: WakeKind
+  /** Whether names lie on several nodes, so that a call must not have keys of two names. Absent: false. */
+  readonly isCluster?: boolean
   /** Known when the port is made; empty for most. */
   readonly warnings: readonly ClientWarning[]
   /** Whether a command sent now would be written now. False while connecting and while the connection is lost. */
@@ -57,9 +62,12 @@ export interface RedisClient {
    *
    * It sets no time limit of its own: the store has one timer for all requests. While the client is not up it rejects at once.
    *
+   * @param key the key that says which node of a Cluster is meant; without it any node will do
    * @throws ClientError always of this class, whatever the library throws; it never carries the arguments (they may hold secrets)
    */
-  command(args: readonly string[]): Promise<unknown>
+  command(args: readonly string[], key?: string): Promise<unknown>
+  /** Of a Cluster: its primaries at present, for commands that look at all keys. */
+  primaries?(): readonly NodeCommand[]
   /**
    * Subscribes to a channel, on the command connection where the library can hear pushes there, else on a second connection that
    * this port opens and owns. Resolves when the server has confirmed. The subscription is renewed by itself after a lost
@@ -68,6 +76,8 @@ export interface RedisClient {
    * @throws ClientError when the server refuses, or is not reachable at the first attempt, or where `wake` is `none`
    */
   subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>>
+  /** Where `wake` is `spublish`: as `subscribe`, to a sharded channel, on the node whose slot the channel's name falls into. */
+  subscribeSharded?(channel: string, listener: ChannelListener): Promise<() => Promise<void>>
   /** Registers for the state of the command connection; the function that is returned takes the listener off again. */
   watch(listener: ConnectionListener): () => void
   /**

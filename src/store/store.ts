@@ -176,3 +176,14 @@ export class StoreFailure extends Error {
     super(message, { cause })
   }
 }
+
+/** What was asked for can't be had from these servers, whenever one asks: the caller is told that the option is wrong, as by `LockOptionError`. */
+export class OptionFailure extends StoreFailure {
+  constructor(
+    readonly option: string,
+    readonly value: unknown,
+    readonly reason: string,
+  ) {
+    super('refused', `${option} ${reason}`)
+  }
+}
