@@ -43,6 +43,8 @@ export interface Grant {
    * run fast by a hundredth. The last that was used is told at the release, and whoever is granted the name next gets a larger one.
    */
   readonly canHandOn?: boolean | undefined
+  /** An exclusive grant has {@link SPARE_TOKENS} too, and no others: there is no clock that all servers follow. */
+  readonly spareTokensOnly?: boolean | undefined
 }
 
 /** So many tokens behind that of a counted grant are given to nobody else. */
@@ -172,6 +174,8 @@ export class StoreFailure extends Error {
     readonly kind: StoreFailureKind,
     message: string,
     cause?: unknown,
+    /** The first word of the server's error reply; empty where there was none. */
+    readonly replyCode = '',
   ) {
     super(message, { cause })
   }

@@ -39,6 +39,8 @@ export interface RedisStoreOptions {
   waiterLifeMs?: number
   /** How many operations travel in one call at most. Default 128. */
   batchLimit?: number | undefined
+  /** For one of several independent servers: its memory as a voter, and the time in µs that is proposed to all of them. */
+  voter?: { readonly key: string; propose(): number } | undefined
 }
 
 /** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
@@ -52,6 +54,7 @@ export class RedisStore implements LockStore {
   private readonly keys: Keyspace
   private readonly exchange: Exchange
   private readonly inbox: Inbox
+  private readonly voter: RedisStoreOptions['voter']
   private readonly warnings = new Map<string, string>()
   private readonly unwatch: () => void
   private inspected = false
@@ -66,7 +69,9 @@ export class RedisStore implements LockStore {
       inboxPrefix: this.keys.inboxPrefix,
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs: options.waiterLifeMs ?? 10_000,
+      voterKey: options.voter?.key,
     })
+    this.voter = options.voter
     this.exchange = new Exchange(this.client, this.clock, script, options.batchLimit, (key, failure) => this.explainConflict(key, failure))
     this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
@@ -88,26 +93,34 @@ export class RedisStore implements LockStore {
   }
 
   acquire(request: ClaimRequest): Promise<ClaimReply> {
+    return this.claim(request, request.queue ? 1 : 0)
+  }
+
+  /** As `acquire` with a place in the queue; but what is held under this id already goes to whoever is first in the queue. */
+  yield(request: ClaimRequest): Promise<ClaimReply> {
+    return this.claim(request, 2)
+  }
+
+  private claim(request: ClaimRequest, queue: 0 | 1 | 2): Promise<ClaimReply> {
     const { id, permits, limit, ttlMs, priority, ticket, info } = request
-    const key = this.keys.stateKey(request.name)
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id))
-    const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
-    return this.exchange.send(key, text, replies.claimReply)
+    const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${queue} ${wake} ${info}`
+    return this.send(request.name, text, replies.claimReply)
   }
 
   renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
     const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
-    return this.exchange.send(this.keys.stateKey(name), text, (answer) => replies.renewReply(answer, ttlMs))
+    return this.send(name, text, (answer) => replies.renewReply(answer, ttlMs))
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
     const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0} ${options?.fencingToken ?? 0}`
-    return this.exchange.send(this.keys.stateKey(name), text, replies.releaseReply)
+    return this.send(name, text, replies.releaseReply)
   }
 
   forceRelease(name: string): Promise<number> {
-    return this.exchange.send(this.keys.stateKey(name), 'F', replies.count)
+    return this.send(name, 'F', replies.count)
   }
 
   async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
@@ -120,6 +133,16 @@ export class RedisStore implements LockStore {
     this.unwatch()
     this.exchange.close()
     await this.client.close()
+  }
+
+  /** One plain command, bounded as every request is. */
+  command(args: readonly string[]): Promise<unknown> {
+    return this.exchange.command(args)
+  }
+
+  private send<T>(name: string, text: string, read: (answer: replies.Answer) => T): Promise<T> {
+    const proposed = this.voter === undefined ? text : `${this.voter.propose()} ${text}`
+    return this.exchange.send(this.keys.stateKey(name), proposed, read)
   }
 
   /** The server does not tell which of a name's keys holds what. */
@@ -135,7 +158,7 @@ export class RedisStore implements LockStore {
 
   private async inspect(name: string, isOneOfAll: boolean): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
     try {
-      return await this.exchange.send(this.keys.stateKey(name), 'Q', (answer) => replies.inspection(name, answer))
+      return await this.send(name, 'Q', (answer) => replies.inspection(name, answer))
     } catch (error) {
       // Other data in the place of one name say nothing about the others.
       if (isOneOfAll && isConflict(error)) return { held: [], pending: [] }

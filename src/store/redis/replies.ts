@@ -17,13 +17,25 @@ export interface Answer {
 }
 
 /** First words of error replies that may be gone when asked again. */
-const PASSING = new Set(['LOADING', 'BUSY', 'MASTERDOWN', 'READONLY', 'NOREPLICAS', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'MISCONF'])
+const PASSING = new Set([
+  'LOADING',
+  'BUSY',
+  'MASTERDOWN',
+  'READONLY',
+  'NOREPLICAS',
+  'CLUSTERDOWN',
+  'TRYAGAIN',
+  'MOVED',
+  'ASK',
+  'MISCONF',
+  'NOVOTE',
+])
 
 /** What a server's error means for whoever asked. `code` is its first word, `text` its words. */
 export function serverFailure(code: string, text: string, key?: string): StoreFailure {
   if (code === 'WRONGTYPE') return new StoreFailure('conflict', `${key ?? 'a key'} or a key beside it holds data of another type: ${text}`)
-  if (PASSING.has(code) || text.includes('max number of clients reached')) return new StoreFailure('unreachable', text)
-  return new StoreFailure('refused', text + missingRight(text, key))
+  if (PASSING.has(code) || text.includes('max number of clients reached')) return new StoreFailure('unreachable', text, undefined, code)
+  return new StoreFailure('refused', text + missingRight(text, key), undefined, code)
 }
 
 /** Redis 7.0 names neither the keys nor, in a script, the command that a user has no right to. */

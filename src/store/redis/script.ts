@@ -16,11 +16,14 @@ export interface ScriptSettings {
   readonly claimWindowMs: number
   /** After how long without a sign of life a waiter is dropped. */
   readonly waiterLifeMs: number
+  /** On one of several independent servers: the key of what it knows of itself as a voter (`lua/includes/voter.lua`). */
+  readonly voterKey?: string | undefined
 }
 
 /** Stores with the same settings have the same script. */
-export function scriptFor({ inboxPrefix, claimWindowMs, waiterLifeMs }: ScriptSettings): Script {
-  const settings = `local INBOX, CLAIM_WINDOW, WAITER_LIFE = ${luaString(inboxPrefix)}, ${claimWindowMs}, ${waiterLifeMs}\n`
+export function scriptFor({ inboxPrefix, claimWindowMs, waiterLifeMs, voterKey }: ScriptSettings): Script {
+  const values = [luaString(inboxPrefix), claimWindowMs, waiterLifeMs, voterKey === undefined ? 'false' : luaString(voterKey)]
+  const settings = `local INBOX, CLAIM_WINDOW, WAITER_LIFE, VOTER = ${values.join(', ')}\n`
   const source = settings + batch
   return { source, sha1: createHash('sha1').update(source).digest('hex') }
 }

@@ -2,6 +2,7 @@
 
 export const batch: string = `local KEEP_TOKEN = 3600000
 local SPARE_TOKENS = 15
+local TOKEN_STEP = VOTER and SPARE_TOKENS + 1 or 1
 local time = redis.call('TIME')
 local now_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -9,11 +10,20 @@ local now = math.floor(now_us / 1000)
 local function text(n)
 return string.format('%.0f', n)
 end
+if VOTER then
+local sits_out = redis.call('HGET', VOTER, 'until')
+if not sits_out then return redis.error_reply('NOVOTE no memory of what was granted') end
+if tonumber(sits_out) > now then return redis.error_reply('NOVOTE for ' .. text(sits_out - now) .. ' ms') end
+end
 local replies = { now_us_text }
 local operations, nested
 local same_ttl, same_ends, same_keep
 for i = 1, #KEYS do
 local key, operation = KEYS[i], ARGV[i]
+if VOTER then
+now_us_text, operation = string.match(operation, '^(%d+) (.*)$')
+now_us = tonumber(now_us_text)
+end
 local letter = string.sub(operation, 1, 1)
 local ok, reply = true, nil
 if letter == 'A' then
@@ -22,8 +32,8 @@ local state = id and redis.pcall('HMGET', key, 'token', 'ends', 'ticket', id)
 local last = state and not (state.err or state[2] or state[3] or state[4]) and tonumber(state[1] or 0)
 if last then
 local token, token_text = now_us, now_us_text
-if last >= now_us then
-token = last + 1
+if last + TOKEN_STEP > now_us then
+token = last + TOKEN_STEP
 token_text = text(token)
 end
 if ttl ~= same_ttl then
@@ -63,7 +73,7 @@ local ttl, seen, info = string.match(waiter, '^x %d+ %d+ (%d+) %-?%d+ %d+ (%d+) 
 if not ttl or now - tonumber(seen) > WAITER_LIFE then return nil end
 local window = math.min(CLAIM_WINDOW, tonumber(ttl))
 if window < CLAIM_WINDOW / 2 then return nil end
-token = text(math.max(token + 1, now_us))
+token = text(math.max(token + TOKEN_STEP, now_us))
 local channel = INBOX .. string.match(heir, '^[^.]+')
 local message = 'g ' .. heir .. ' ' .. token .. ' ' .. text(now) .. ' ' .. text(window) .. (members[2] and ' 1' or ' 0')
 local receivers = redis.pcall('PUBLISH', channel, message)
@@ -153,7 +163,7 @@ local function has_room(s)
 return s.used == 0 or (s.mode == 'c' and (s.limit == 0 or s.used < s.limit))
 end
 local function next_token(s)
-return math.max(s.token + 1, now_us)
+return math.max(s.token + TOKEN_STEP, now_us)
 end
 local function grant(s, id, claim, lease)
 local first = s.used == 0
@@ -252,7 +262,7 @@ local first = not s.ticket
 w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
 if not record then
 w.since = now
-w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
+w.ticket = claim.ticket > 0 and claim.ticket or VOTER and now_us or math.max((s.ticket or 0) + 1, now_us)
 end
 if redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id)) == 1 then
 s.ticket = math.max(s.ticket or 0, w.ticket)
@@ -331,8 +341,8 @@ return own_token, own_followed
 end
 local function parse_claim(fields)
 local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
-string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) ([01]) (%S) (.*)$')
-return id, queue == '1', {
+string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) ([012]) (%S) (.*)$')
+return id, queue, {
 mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
 ticket = tonumber(ticket), wake = wake, info = info,
 }
@@ -340,12 +350,25 @@ end
 local function granted(token, lease, followed)
 return table.concat({ '1', text(token), text(lease), followed }, ' ')
 end
+local function waiting(s, ticket, waiters)
+return table.concat({ '0', text(ticket), text(s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW), waiters }, ' ')
+end
+local function yield(s, id, claim)
+redis.call('HDEL', s.key, id)
+s.used, s.mine, s.dirty = s.used - s.mine.permits, nil, true
+local ticket, waiters = enqueue(s, id, claim)
+local token, followed = pump(s, id, claim.ttl)
+save(s)
+if token then return granted(token, claim.ttl, followed) end
+return waiting(s, ticket, waiters)
+end
 local function acquire(key, fields)
-local id, may_wait, claim = parse_claim(fields)
+local id, queue, claim = parse_claim(fields)
 local s = load(key, id)
 sweep(s)
+if s.mine and s.mine.mode == 'w' then return '4' end
+if s.mine and queue == '2' then return yield(s, id, claim) end
 if s.mine then
-if s.mine.mode == 'w' then return '4' end
 extend(s, id, s.mine, claim.ttl)
 return granted(s.mine.token, claim.ttl, s.ticket and 1 or 0)
 end
@@ -363,18 +386,18 @@ end
 if not s.ticket and fits(s, claim.mode, claim.permits, claim.limit) then
 return granted(grant(s, id, claim, claim.ttl), claim.ttl, 0)
 end
-if not may_wait and not (s.ticket and has_room(s)) then
+if queue == '0' and not (s.ticket and has_room(s)) then
 return '2'
 end
 local ticket, waiters = enqueue(s, id, claim)
 local token, followed = pump(s, id, claim.ttl)
 if token then return granted(token, claim.ttl, followed) end
-if not may_wait then
+if queue == '0' then
 dequeue(s, id, member_of(ticket, id))
 pump(s)
 return '2'
 end
-return table.concat({ '0', text(ticket), text(s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW), waiters }, ' ')
+return waiting(s, ticket, waiters)
 end
 local function renew(key, fields)
 local id, ttl, token, info = string.match(fields, '^(%S+) (%d+) ?(%d*) ?(.*)$')
@@ -484,3 +507,12 @@ nested = nested or type(reply) == 'table'
 replies[i + 1] = reply
 end
 return nested and replies or table.concat(replies, '\\n')`
+
+export const markVoter: string = `local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if ARGV[1] ~= '-' then redis.call('HSETNX', KEYS[1], 'until', string.format('%.0f', now + tonumber(ARGV[1]))) end
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'longest') or 0) then
+redis.call('HSET', KEYS[1], 'longest', ARGV[2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`

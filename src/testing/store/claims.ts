@@ -54,6 +54,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'a single attempt at a taken name is busy and leaves nothing behind',
+    needsLimits: true,
     async run(lab) {
       const [holder, other] = [await lab.session(), await lab.session(lab.peer)]
       const { id } = await holder.take('once')
@@ -90,10 +91,12 @@ export const claimCases: StoreCase[] = [
     ] as const
   ).map(([firstName, first, secondName, second, fits]) => ({
     name: `a ${secondName} ${fits ? 'fits beside' : 'does not fit beside'} a ${firstName}`,
+    needsLimits: [first, second].some(({ limit = 0 }) => limit > 1),
     run: (lab: Lab) => checkPair(lab, first, second, fits),
   })),
   {
     name: 'a semaphore grants as many permits as there are, and not one more',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const taken = [
@@ -133,6 +136,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'another limit is a conflict, which tells the limit and changes nothing',
+    needsLimits: true,
     async run(lab) {
       const [holder, other] = [await lab.session(), await lab.session(lab.peer)]
       const { id } = await holder.take('limits', counted(2, 3))
@@ -158,6 +162,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'a limit conflicts with readers, who have none',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       await session.take('readers', READER)
@@ -167,6 +172,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'the limit of those who wait counts too',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       await session.take('limits')
@@ -177,6 +183,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'an exclusive claim conflicts with no limit',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const { id } = await session.take('limits', counted(1, 3))
@@ -187,6 +194,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'a limit is forgotten when its name is free: after a release, after a lease, after the last waiter left',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const { id } = await session.take('limits', counted(1, 3))

@@ -25,6 +25,8 @@ export interface StoreHarness {
   readonly waiterLifeMs?: number
   /** True: the store learns at once that a waiter's session listens no more, and passes it over. */
   readonly seesWhoIsGone?: boolean
+  /** Why the store refuses claims on one of several permits; without it, it grants them. */
+  readonly refusesLimits?: string
 }
 
 /** What a session has heard. */
@@ -304,6 +306,8 @@ export interface StoreCase {
   readonly name: string
   /** Why a store of this harness can't be held to it; undefined: it can, as is the default. */
   skip?(harness: StoreHarness): string | undefined
+  /** It claims permits of a limit above 1. */
+  readonly needsLimits?: boolean
   run(lab: Lab): Promise<void>
 }
 

@@ -4,8 +4,8 @@
   local last = state and not (state.err or state[2] or state[3] or state[4]) and tonumber(state[1] or 0)
   if last then
     local token, token_text = now_us, now_us_text
-    if last >= now_us then
-      token = last + 1
+    if last + TOKEN_STEP > now_us then
+      token = last + TOKEN_STEP
       token_text = text(token)
     end
     if ttl ~= same_ttl then
