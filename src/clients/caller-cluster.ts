@@ -6,10 +6,9 @@
 import { systemClock } from '../util/clock.js'
 import { CallerClient } from './caller-client.js'
 import { type ChannelListener, ClientError, type NodeCommand, type WakeKind } from './client.js'
-import { type ClusterMap, sendRouted, slotOf } from './cluster-map.js'
+import { anyHome, type ClusterMap, commandsTo, sendRouted, slotOf } from './cluster-map.js'
 import { Connection, type Wire, type WireEvents } from './connection.js'
-import { toClientError } from './library-errors.js'
-import { ShardedChannels } from './sharded-channels.js'
+import { PlacedChannels } from './placed-channels.js'
 
 const ATTEMPT_MS = 5_000
 
@@ -18,10 +17,10 @@ export abstract class CallerCluster extends CallerClient {
   override readonly wake: WakeKind = 'spublish'
   /** What the caller's client knows of its Cluster. */
   protected abstract readonly map: ClusterMap
-  private readonly byAddress = new Map<string, Connection<Wire>>()
-  private shards: ShardedChannels | undefined
-  /** On which node plain messages are heard; each attempt takes the next. */
-  private turn = Math.floor(Math.random() * 1_000)
+  /** For messages. */
+  private readonly connections = new Map<string, Connection<Wire>>()
+  private readonly plain = this.channels((_, present) => anyHome(this.map, present), false)
+  private readonly sharded = this.channels((channel) => this.map.primaryOf(slotOf(channel))?.address, true)
 
   /** A wire to one node, with the caller's password and the like; it has `subscribeSharded`. */
   protected abstract wireTo(address: string, events: WireEvents, attemptMs: number): Wire | Promise<Wire>
@@ -32,70 +31,74 @@ export abstract class CallerCluster extends CallerClient {
   }
 
   primaries(): readonly NodeCommand[] {
-    return this.map.primaries().map((node) => async (args) => {
-      if (!node.isUp) throw new ClientError('CONNECTION', `${node.address}: not connected`)
-      return node.send(args).catch((error) => Promise.reject(toClientError(error)))
-    })
+    return commandsTo(this.map)
   }
 
-  /** Every node hears what is published anywhere. */
-  protected makeWire(events: WireEvents, attemptMs: number): Wire | Promise<Wire> {
-    const addresses = this.map.primaries().map(({ address }) => address)
-    if (addresses.length === 0) throw new ClientError('CONNECTION', 'no node of the Cluster is known')
-    this.turn += 1
-    return this.wireTo(addresses[this.turn % addresses.length] as string, events, attemptMs)
+  override async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
+    if (!this.isUp) throw this.reason
+    return this.plain.subscribe(channel, listener)
   }
 
   async subscribeSharded(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
-    if (this.closed || !this.isUp) throw this.reason
-    this.shards ??= new ShardedChannels(
-      this.map,
-      (address, name, hears) => this.connectionTo(address).subscribe(name, hears, true),
-      systemClock,
-    )
-    return this.shards.subscribe(channel, listener)
+    if (!this.isUp) throw this.reason
+    return this.sharded.subscribe(channel, listener)
   }
 
   override reconnect(key?: string): void {
-    const address = key === undefined ? undefined : this.map.primaryOf(slotOf(key))?.address
+    const silent = key === undefined ? undefined : this.map.primaryOf(slotOf(key))?.address
     void this.map.refresh()
-    super.reconnect()
-    for (const [at, connection] of this.byAddress) if (address === undefined || at === address) connection.reconnect()
+    for (const [address, connection] of this.connections) if (key === undefined || address === silent) connection.reconnect()
   }
 
   override async close(): Promise<void> {
-    this.shards?.close()
-    for (const connection of this.byAddress.values()) connection.close()
-    this.byAddress.clear()
+    this.plain.close()
+    this.sharded.close()
+    for (const connection of this.connections.values()) connection.close()
+    this.connections.clear()
     await super.close()
   }
 
-  /** To be called whenever the caller's client may have learnt of another map: sharded channels follow, and claims are asked for again. */
+  /** To be called whenever the caller's client may have learnt of another map: channels follow, and claims are asked for again. */
   protected mapChanged(): void {
     if (this.closed) return
-    this.shards?.check()
+    this.plain.check()
+    this.sharded.check()
     const present = new Set(this.map.primaries().map(({ address }) => address))
-    for (const [address, connection] of this.byAddress) {
+    for (const [address, connection] of this.connections) {
       if (present.has(address)) continue
       connection.close()
-      this.byAddress.delete(address)
+      this.connections.delete(address)
     }
     this.tellUp()
   }
 
+  /** Not asked for: each node has a connection of its own. */
+  protected makeWire(events: WireEvents, attemptMs: number): Wire | Promise<Wire> {
+    const address = anyHome(this.map, undefined)
+    if (address === undefined) throw this.reason
+    return this.wireTo(address, events, attemptMs)
+  }
+
+  private channels(homeOf: (channel: string, present: string | undefined) => string | undefined, sharded: boolean): PlacedChannels {
+    const subscribeAt = (address: string, channel: string, listener: ChannelListener) =>
+      this.connectionTo(address).subscribe(channel, listener, sharded)
+    return new PlacedChannels({ homeOf, subscribeAt, refresh: () => this.map.refresh() }, systemClock)
+  }
+
   private connectionTo(address: string): Connection<Wire> {
-    const present = this.byAddress.get(address)
+    const present = this.connections.get(address)
     if (present !== undefined) return present
+    if (this.closed) throw new ClientError('CLOSED', 'the client was closed')
     const connection = new Connection<Wire>({
       describe: `the connection for messages to ${address}`,
       attemptMs: ATTEMPT_MS,
       clock: systemClock,
       makeWire: (events) => this.wireTo(address, events, ATTEMPT_MS),
-      misplaced: (channel) => this.shards?.misplaced(channel),
+      misplaced: (channel) => this.sharded.misplaced(channel),
     })
     // A node that can't be reached may have lost its slots.
-    connection.watch({ up: () => {}, down: () => void this.map.refresh() })
-    this.byAddress.set(address, connection)
+    connection.watch({ up: () => {}, down: () => void this.map.refresh().then(() => this.mapChanged()) })
+    this.connections.set(address, connection)
     return connection
   }
 }

@@ -1,6 +1,6 @@
 /** Which node of a Cluster has which key, and how a command finds its way there. What all ports to a Cluster share. */
 
-import { ClientError } from './client.js'
+import { ClientError, type NodeCommand } from './client.js'
 import { toClientError } from './library-errors.js'
 
 export const SLOTS = 16_384
@@ -86,6 +86,21 @@ function notUp(map: ClusterMap, node: ClusterNode | undefined): ClientError {
     'CONNECTION',
     node === undefined ? 'no node of the Cluster is known to have the key' : `${node.address}: not connected`,
   )
+}
+
+/** Where a channel is heard that is heard everywhere: where it was, while that node is a primary and connected, or on any other. */
+export function anyHome(map: ClusterMap, present: string | undefined): string | undefined {
+  const up = map.primaries().filter(({ isUp }) => isUp)
+  if (present !== undefined && up.some(({ address }) => address === present)) return present
+  return up[Math.floor(Math.random() * up.length)]?.address
+}
+
+/** For each primary, what sends commands to it. */
+export function commandsTo(map: ClusterMap): NodeCommand[] {
+  return map.primaries().map((node) => async (args) => {
+    if (!node.isUp) throw notUp(map, node)
+    return node.send(args).catch((error) => Promise.reject(toClientError(error)))
+  })
 }
 
 /** CRC16 (XModem) of the hash tag, or of the whole key. */

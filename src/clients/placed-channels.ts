@@ -1,20 +1,27 @@
-/** Sharded channels of a Cluster: each is subscribed to on the node that has its slot, and follows the slot when that moves. */
+/**
+ * Channels on a Cluster. Each is subscribed to on one node, its home: a sharded channel on the primary that has its slot, any other on whichever
+ * node, because all hear what is published anywhere. When the map changes, so may the home, and the subscription follows.
+ */
 
 import type { Clock, Timer } from '../util/clock.js'
 import { type ChannelListener, ClientError } from './client.js'
-import { type ClusterMap, slotOf } from './cluster-map.js'
 
-/** A channel that found no place is tried again after this time. */
-const RETRY_MS = 500
-/** The map can be wrong while a slot moves: so many times it is asked for before a subscription fails. */
+/** A channel that found no home is tried again after this time. */
+const RETRY_MS = 250
+/** The map can be wrong while a slot moves: so many homes are tried before a subscription fails. */
 const MOST_TRIES = 3
 
-/** Subscribes to a sharded channel on one node, by its address. */
-export type SubscribeAt = (address: string, channel: string, listener: ChannelListener) => Promise<() => Promise<void>>
+/** How channels of one kind find their nodes. */
+export interface Homes {
+  /** The address of the node where a channel belongs at present. `present`: where it is subscribed to. */
+  homeOf(channel: string, present: string | undefined): string | undefined
+  subscribeAt(address: string, channel: string, listener: ChannelListener): Promise<() => Promise<void>>
+  /** Resolves when the map was looked at anew, or could not be. */
+  refresh(): Promise<void>
+}
 
 interface Place {
   readonly channel: string
-  readonly slot: number
   readonly listeners: Set<ChannelListener>
   /** Where it is subscribed to; undefined: nowhere. */
   address: string | undefined
@@ -22,20 +29,20 @@ interface Place {
   seeking: Promise<void> | undefined
 }
 
-export class ShardedChannels {
+export class PlacedChannels {
   private readonly places = new Map<string, Place>()
   private timer: Timer | undefined
   private closed = false
 
   constructor(
-    private readonly map: ClusterMap,
-    private readonly subscribeAt: SubscribeAt,
+    private readonly homes: Homes,
     private readonly clock: Clock,
   ) {}
 
   async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
     if (this.closed) throw new ClientError('CLOSED', 'the client was closed')
-    const place = this.places.get(channel) ?? this.makePlace(channel)
+    const place = this.places.get(channel) ?? { channel, listeners: new Set(), address: undefined, end: undefined, seeking: undefined }
+    this.places.set(channel, place)
     place.listeners.add(listener)
     try {
       await this.settle(place)
@@ -46,10 +53,11 @@ export class ShardedChannels {
     return () => this.leave(place, listener)
   }
 
-  /** The map may have changed: what lies where it no longer belongs moves. */
+  /** The map may have changed: what is not at home moves there. */
   check(): void {
     for (const place of this.places.values()) {
-      if (place.seeking !== undefined || place.address === this.map.primaryOf(place.slot)?.address) continue
+      const { address, channel } = place
+      if (place.seeking !== undefined || (address !== undefined && address === this.homes.homeOf(channel, address))) continue
       this.settle(place).then(
         () => place.listeners.forEach((listener) => listener.restored()),
         () => this.retry(),
@@ -57,33 +65,18 @@ export class ShardedChannels {
     }
   }
 
-  /** A node ended the subscription, or refused to renew it, because the slot is another's. */
+  /** A node ended the subscription, or refused to renew it: the channel belongs elsewhere by now. */
   misplaced(channel: string): void {
     const place = this.places.get(channel)
     if (place === undefined) return
-    void place.end?.().catch(() => {})
-    place.end = undefined
     place.address = undefined
-    void this.map.refresh().then(() => this.check())
+    void this.homes.refresh().then(() => this.check())
   }
 
   close(): void {
     this.closed = true
     this.timer?.cancel()
     this.places.clear()
-  }
-
-  private makePlace(channel: string): Place {
-    const place: Place = {
-      channel,
-      slot: slotOf(channel),
-      listeners: new Set(),
-      address: undefined,
-      end: undefined,
-      seeking: undefined,
-    }
-    this.places.set(channel, place)
-    return place
   }
 
   private settle(place: Place): Promise<void> {
@@ -94,16 +87,16 @@ export class ShardedChannels {
   }
 
   private async seek(place: Place): Promise<void> {
-    const { channel, slot, listeners } = place
+    const { channel, listeners } = place
     for (let tries = 1; ; tries++) {
-      const address = this.map.primaryOf(slot)?.address
-      if (address === undefined) throw new ClientError('CONNECTION', `no node of the Cluster is known to have slot ${slot}`)
+      const address = this.homes.homeOf(channel, place.address)
+      if (address === undefined) throw new ClientError('CONNECTION', 'no node of the Cluster is known to have the channel')
       if (address === place.address) return
-      void place.end?.().catch(() => {})
+      place.end?.().catch(() => {})
       place.address = undefined
       place.end = undefined
       try {
-        const end = await this.subscribeAt(address, channel, {
+        const end = await this.homes.subscribeAt(address, channel, {
           message: (payload) => listeners.forEach((listener) => listener.message(payload)),
           restored: () => listeners.forEach((listener) => listener.restored()),
         })
@@ -112,8 +105,10 @@ export class ShardedChannels {
         place.address = address
         return
       } catch (error) {
-        if (tries === MOST_TRIES || !(error instanceof ClientError) || error.replyCode !== 'MOVED') throw error
-        await this.map.refresh()
+        // Another kind of refusal will be repeated anywhere.
+        const elsewhere = error instanceof ClientError && (error.code === 'CONNECTION' || error.replyCode === 'MOVED')
+        if (tries === MOST_TRIES || !elsewhere || this.closed) throw error
+        await this.homes.refresh()
       }
     }
   }
@@ -130,7 +125,7 @@ export class ShardedChannels {
     if (this.closed || this.timer !== undefined) return
     this.timer = this.clock.after(RETRY_MS, () => {
       this.timer = undefined
-      void this.map.refresh().then(() => this.check())
+      void this.homes.refresh().then(() => this.check())
     })
   }
 }
