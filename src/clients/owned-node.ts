@@ -12,6 +12,7 @@ const OPENING_MS = 1_500
 const ANSWER_MS = 500
 /** After the first silence a node may just be slow. */
 const SILENCES = 2
+const ONE_SILENCE_MS = 500
 
 export interface NodeEvents {
   up(): void
@@ -22,6 +23,7 @@ export interface NodeEvents {
 export class OwnedNode implements ClusterNode {
   readonly client: OwnedClient
   private silences = 0
+  private lastSilenceMs = Number.NEGATIVE_INFINITY
 
   constructor(
     readonly address: string,
@@ -68,6 +70,10 @@ export class OwnedNode implements ClusterNode {
 
   /** A request went unanswered. More than one in a row: the connection may be dead without a sign of it. */
   silence(): void {
+    // Several may end at the same time.
+    const nowMs = this.clock.now()
+    if (nowMs - this.lastSilenceMs < ONE_SILENCE_MS) return
+    this.lastSilenceMs = nowMs
     this.silences += 1
     if (this.silences < SILENCES) return
     this.silences = 0
