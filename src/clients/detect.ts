@@ -5,9 +5,10 @@ import type { RedisClient } from './client.js'
 import { type IoredisClient, IoredisPort } from './ioredis.js'
 import { type LegacyClient, LegacyPort } from './legacy.js'
 import { NodeRedisPort } from './node-redis.js'
+import { type NodeRedisCluster, NodeRedisClusterPort } from './node-redis-cluster.js'
 import type { NodeRedisClient } from './node-redis-wire.js'
 
-const ACCEPTED = 'a client of redis, @redis/client, ioredis or iovalkey for one server'
+const ACCEPTED = 'a client of redis, @redis/client, ioredis or iovalkey for one server, or a cluster of redis or @redis/client'
 
 /** What a value is taken for: a port to it, or the reason why there is none. */
 type Kind = { readonly port: (client: never) => RedisClient } | { readonly refused: string }
@@ -38,7 +39,7 @@ function kindOf(client: Methods): Kind {
   }
   if (client.has('sendCommand') && (client.knows('isOpen') || client.has('sSubscribe'))) {
     if (client.has('getSentinelNode')) return unsupported('a node-redis sentinel')
-    if (client.has('getSlotRandomNode')) return unsupported('a node-redis cluster')
+    if (client.has('getSlotRandomNode')) return { port: (cluster: NodeRedisCluster) => new NodeRedisClusterPort(cluster) }
     return { port: (nodeRedis: NodeRedisClient) => new NodeRedisPort(nodeRedis) }
   }
   if (client.has('send_command') || client.knows('haredis_version')) return { port: (legacy: LegacyClient) => new LegacyPort(legacy) }

@@ -33,6 +33,10 @@ function ioredis(module: string, options: object = {}): Raw {
   return new Redis({ ...nowhere, lazyConnect: true, ...options })
 }
 
+function nodeRedisCluster(module: string): Raw {
+  return require(module).createCluster({ rootNodes: [{ socket: nowhere }] })
+}
+
 function ioredisCluster(module: string): Raw {
   const { Cluster } = require(module)
   return new Cluster(nodes, { lazyConnect: true })
@@ -58,6 +62,9 @@ const accepted: [string, () => Raw, string][] = [
   ['redis 3', () => legacy('redis-3'), 'legacy'],
   ['redis 2', () => legacy('redis-2'), 'legacy'],
   ['redis 0.7', () => legacy('redis-07'), 'legacy'],
+  ['redis 6 cluster', () => nodeRedisCluster('redis-6'), 'node-redis cluster'],
+  ['redis 5 cluster', () => nodeRedisCluster('redis-5'), 'node-redis cluster'],
+  ['redis 4 cluster', () => nodeRedisCluster('redis-4'), 'node-redis cluster'],
 ]
 
 test.each(accepted)('%s', async (_, make, library) => {
@@ -79,9 +86,6 @@ test('a port passes as it is', () => {
 })
 
 const refused: [string, () => Raw, RegExp][] = [
-  ['redis 6 cluster', () => require('redis-6').createCluster({ rootNodes: [{ socket: nowhere }] }), /node-redis cluster.*not supported/],
-  ['redis 5 cluster', () => require('redis-5').createCluster({ rootNodes: [{ socket: nowhere }] }), /node-redis cluster.*not supported/],
-  ['redis 4 cluster', () => require('redis-4').createCluster({ rootNodes: [{ socket: nowhere }] }), /node-redis cluster.*not supported/],
   [
     'redis 6 sentinel',
     () => require('redis-6').createSentinel({ name: 'm', sentinelRootNodes: nodes }),
@@ -110,7 +114,7 @@ const refused: [string, () => Raw, RegExp][] = [
   [
     'options',
     () => ({ host: 'localhost' }),
-    /must be a client of redis, @redis\/client, ioredis or iovalkey for one server; got an object/,
+    /must be a client of redis, @redis\/client, ioredis or iovalkey for one server, or a cluster of redis.*; got an object/,
   ],
   ['an address', () => 'redis://localhost', /must be a client .*; got "redis:\/\/localhost"/],
   ['nothing', () => null, /must be a client .*; got null/],
