@@ -5,6 +5,7 @@ import { createOwnedClient } from './clients/owned.js'
 import { LockOptionError } from './errors.js'
 import {
   ACQUIRE_DEFAULTS,
+  checkMinReplicas,
   checkObject,
   checkPrefix,
   checkTtlMs,
@@ -15,7 +16,6 @@ import {
   LONGEST_MS,
   type NodeAddress,
   type ResolvedAcquireOptions,
-  refuseReplicas,
   refuseUnknown,
 } from './options.js'
 import { type RedisTarget, singleNode, targetOfNode, targetOfUrl } from './redis-options.js'
@@ -39,7 +39,11 @@ export interface LocksmithOptions {
   waitMs?: number | undefined
   /** Options for node-redis' `createClient`: tls, username, password, socket, … */
   redis?: object | undefined
-  /** Confirmation of grants by replicas: 0, the only value for a single server. */
+  /**
+   * So many replicas must have each grant, and each renewal, before it counts: what the primary alone has is gone when it dies. Default 0.
+   * See `AcquireOptions.minReplicas`. The server waits for them on the connection, also a caller's own, for at most a second or a sixth of the
+   * lease, and answers nothing else there meanwhile.
+   */
   minReplicas?: number | undefined
   /**
    * How often a lock may go from one claim of this process to the next, without asking the server, while claims of other processes wait.
@@ -79,10 +83,9 @@ export interface Setup {
 export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
   checkObject('options', options)
   refuseUnknown(options, KNOWN, 'a locksmith')
-  refuseReplicas(options)
   const given = SOURCES.filter((source) => options[source] !== undefined)
   if (given.length > 1) throw new LockOptionError(given[1] as string, 'both', `can't be given together with ${given[0]}: choose one`)
-  const { ttlMs, waitMs, name, handOverLimit, handOverMs, batchLimit } = options
+  const { ttlMs, waitMs, minReplicas, name, handOverLimit, handOverMs, batchLimit } = options
   if (name !== undefined && (typeof name !== 'string' || name.length > 256)) {
     throw new LockOptionError('name', name, 'must be a string of at most 256 characters')
   }
@@ -90,6 +93,7 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
     ...ACQUIRE_DEFAULTS,
     ...(ttlMs !== undefined && { ttlMs: checkTtlMs(ttlMs) }),
     ...(waitMs !== undefined && { waitMs: checkWaitMs(waitMs) }),
+    ...(minReplicas !== undefined && { minReplicas: checkMinReplicas(minReplicas) }),
   })
   const prefix = checkPrefix(options.prefix ?? DEFAULT_PREFIX)
   const handOver = {

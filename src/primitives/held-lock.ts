@@ -110,10 +110,10 @@ export class SingleHeldLock implements HeldLock {
   async extend(ttlMs: number = this.lease.terms.ttlMs): Promise<void> {
     checkTtlMs(ttlMs)
     this.assertHeld()
-    const { name } = this.lease.terms
+    const { name, minReplicas } = this.lease.terms
     const leaseMs = this.lease.withinHoldMs(ttlMs)
     try {
-      const reply = await this.holding.store.renew(name, this.lease.id, leaseMs)
+      const reply = await this.holding.store.renew(name, this.lease.id, leaseMs, undefined, minReplicas)
       if (reply.status === 'lost') this.holding.keeper.foundLost(this.lease)
       else this.holding.keeper.confirm(this.lease, reply.validUntilMs, leaseMs)
     } catch (error) {

@@ -20,6 +20,7 @@ import {
   type Successor,
   type WaiterRecord,
 } from '../store.js'
+import { checkConfirmed, confirmationOf } from './confirmation.js'
 import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
@@ -93,12 +94,25 @@ export class RedisStore implements LockStore {
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id))
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
-    return this.exchange.send(key, text, replies.claimReply)
+    const confirmation = confirmationOf(request.minReplicas, ttlMs)
+    if (confirmation === undefined) return this.exchange.send(key, text, replies.claimReply)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.claimReply(answer)
+      if (reply.status === 'granted') checkConfirmed(confirmation, answer.replicas, 'grant')
+      return reply
+    }
+    return this.exchange.send(key, text, read, confirmation)
   }
 
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
     const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
-    return this.exchange.send(this.keys.stateKey(name), text, (answer) => replies.renewReply(answer, ttlMs))
+    const confirmation = confirmationOf(minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.renewReply(answer, ttlMs)
+      if (reply.status === 'held' && confirmation !== undefined) checkConfirmed(confirmation, answer.replicas, 'renewal')
+      return reply
+    }
+    return this.exchange.send(this.keys.stateKey(name), text, read, confirmation)
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {

@@ -14,6 +14,8 @@ export interface Answer {
   readonly receivedAtMs: number
   /** The server's wall time while it worked on the request. */
   readonly serverNowMs: number
+  /** How many replicas had it by then, where they were asked. */
+  readonly replicas?: number | undefined
 }
 
 /** First words of error replies that may be gone when asked again. */
