@@ -25,7 +25,7 @@ import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
-import { scriptFor } from './script.js'
+import { type Protocol, scriptFor } from './script.js'
 
 export interface RedisStoreOptions {
   client: RedisClient
@@ -40,6 +40,8 @@ export interface RedisStoreOptions {
   waiterLifeMs?: number
   /** How many operations travel in one call at most. Default 128. */
   batchLimit?: number | undefined
+  /** Default `queue`. */
+  protocol?: Protocol
 }
 
 /** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
@@ -58,18 +60,23 @@ export class RedisStore implements LockStore {
   private inspected = false
 
   constructor(options: RedisStoreOptions) {
+    const { protocol = 'queue' } = options
     this.client = options.client
+    const pushes = protocol === 'queue' && this.client.wake !== 'none'
     this.clock = options.clock ?? systemClock
     this.keys = new Keyspace(options.prefix)
     this.claimWindowMs = options.claimWindowMs ?? 5_000
-    this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
+    this.checkEveryMs = options.checkEveryMs ?? (pushes ? 2_000 : 200)
     const script = scriptFor({
       inboxPrefix: this.keys.inboxPrefix,
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs: options.waiterLifeMs ?? 10_000,
+      // The version of 2013 knew no Cluster, where its keys would be elsewhere.
+      oldPrefix: this.client.isCluster ? undefined : options.prefix,
+      protocol,
     })
     this.exchange = new Exchange(this.client, this.clock, script, options.batchLimit, (key, failure) => this.explainConflict(key, failure))
-    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
+    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, pushes, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
       down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error)),
