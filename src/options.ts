@@ -3,7 +3,7 @@
  * What is wrong is told with its value, the bound and the reason before any command is sent.
  */
 
-import { LockOptionError } from './errors.js'
+import { HIDDEN, LockOptionError } from './errors.js'
 import { safetyMarginMs } from './lease/validity.js'
 
 /** A Redis server: `'host:port'`, `'host'`, a port, or an object whose other members go to the client (`{ host, port, password, … }`). */
@@ -159,9 +159,11 @@ export function checkObject(option: string, value: unknown): asserts value is Re
 export function refuseUnknown(options: object, known: ReadonlySet<string>, of: string): void {
   for (const key of Object.keys(options)) {
     if (!known.has(key)) {
+      const value = (options as Record<string, unknown>)[key]
+      // Most often it belongs among the options of the client: a password, say.
       throw new LockOptionError(
         key,
-        (options as Record<string, unknown>)[key],
+        typeof value === 'string' ? HIDDEN : value,
         `is not an option of ${of}; known are ${[...known].sort().join(', ')}`,
       )
     }
