@@ -20,11 +20,12 @@ import {
   type Successor,
   type WaiterRecord,
 } from '../store.js'
+import { type Confirmation, checkConfirmed, confirmationOf } from './confirmation.js'
 import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
-import { scriptFor } from './script.js'
+import { type Protocol, scriptFor } from './script.js'
 
 export interface RedisStoreOptions {
   client: RedisClient
@@ -41,6 +42,8 @@ export interface RedisStoreOptions {
   batchLimit?: number | undefined
   /** For one of several independent servers: its memory as a voter, and the time in µs that is proposed to all of them. */
   voter?: { readonly key: string; propose(): number } | undefined
+  /** Default `queue`. */
+  protocol?: Protocol
 }
 
 /** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
@@ -60,20 +63,25 @@ export class RedisStore implements LockStore {
   private inspected = false
 
   constructor(options: RedisStoreOptions) {
+    const { protocol = 'queue' } = options
     this.client = options.client
+    const pushes = protocol === 'queue' && this.client.wake !== 'none'
     this.clock = options.clock ?? systemClock
     this.keys = new Keyspace(options.prefix)
     this.claimWindowMs = options.claimWindowMs ?? 5_000
-    this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
+    this.checkEveryMs = options.checkEveryMs ?? (pushes ? 2_000 : 200)
     const script = scriptFor({
       inboxPrefix: this.keys.inboxPrefix,
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs: options.waiterLifeMs ?? 10_000,
+      // The version of 2013 knew no Cluster, where its keys would be elsewhere, and no majority.
+      oldPrefix: this.client.isCluster || options.voter !== undefined ? undefined : options.prefix,
+      protocol,
       voterKey: options.voter?.key,
     })
     this.voter = options.voter
     this.exchange = new Exchange(this.client, this.clock, script, options.batchLimit, (key, failure) => this.explainConflict(key, failure))
-    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
+    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, pushes, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
       down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error)),
@@ -106,14 +114,26 @@ export class RedisStore implements LockStore {
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id), request.name)
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${queue} ${wake} ${info}`
-    const reply = this.send(request.name, text, replies.claimReply)
+    const confirmation = confirmationOf(request.minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.claimReply(answer)
+      if (reply.status === 'granted') checkConfirmed(confirmation as Confirmation, answer.replicas, 'grant')
+      return reply
+    }
+    const reply = this.send(request.name, text, confirmation === undefined ? replies.claimReply : read, confirmation)
     if (wake === 'c') void this.inbox.hearNearby(request, reply)
     return reply
   }
 
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
     const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
-    return this.send(name, text, (answer) => replies.renewReply(answer, ttlMs))
+    const confirmation = confirmationOf(minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.renewReply(answer, ttlMs)
+      if (reply.status === 'held' && confirmation !== undefined) checkConfirmed(confirmation, answer.replicas, 'renewal')
+      return reply
+    }
+    return this.send(name, text, read, confirmation)
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
@@ -143,9 +163,9 @@ export class RedisStore implements LockStore {
     return this.exchange.command(args)
   }
 
-  private send<T>(name: string, text: string, read: (answer: replies.Answer) => T): Promise<T> {
+  private send<T>(name: string, text: string, read: (answer: replies.Answer) => T, confirmation?: Confirmation): Promise<T> {
     const proposed = this.voter === undefined ? text : `${this.voter.propose()} ${text}`
-    return this.exchange.send(this.keys.stateKey(name), proposed, read)
+    return this.exchange.send(this.keys.stateKey(name), proposed, read, confirmation)
   }
 
   /** The server does not tell which of a name's keys holds what. */
