@@ -8,9 +8,9 @@ import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
+import { byKey, callOf } from './calls.js'
 import { type Confirmation, ConfirmationQueue } from './confirmation.js'
 import { KeepAlive } from './keep-alive.js'
-import { typesOf } from './keys.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
 
@@ -96,8 +96,7 @@ export class Exchange {
   private get limitMs(): number {
     const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
     // While the server waits for replicas it answers nothing else on the connection.
-    const { current } = this.toConfirm
-    return current === undefined ? limitMs : limitMs + current.withinMs
+    return limitMs + this.toConfirm.underWayMs
   }
 
   /**
@@ -216,27 +215,17 @@ export class Exchange {
   }
 
   private dispatchToConfirm(): void {
-    const next = this.client.isUp ? this.toConfirm.next() : undefined
-    if (next === undefined) return
-    this.toConfirm.current = next.confirmation
-    this.dispatch(next.operations, next.confirmation)
+    while (this.client.isUp) {
+      const next = this.toConfirm.next()
+      if (next === undefined) return
+      this.dispatch(next.operations, next.confirmation)
+    }
   }
 
   private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
     const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation }
     this.inFlight.push(sent)
-    const count = operations.length
-    const args = new Array<string>(3 + 2 * count)
-    args[0] = 'EVALSHA'
-    args[1] = this.script.sha1
-    args[2] = String(count)
-    for (let i = 0; i < count; i++) {
-      const { key, text } = operations[i] as Operation
-      args[3 + i] = key
-      args[3 + count + i] = text
-    }
-    if (this.isCluster) declareKeys(args, (operations[0] as Operation).key, count)
-    this.carryOut(sent, args)
+    this.carryOut(sent, callOf(this.script.sha1, operations, this.isCluster))
   }
 
   private carryOut(sent: Batch, args: readonly string[]): void {
@@ -320,7 +309,7 @@ export class Exchange {
     const place = this.inFlight.indexOf(sent)
     if (place !== -1) this.inFlight.splice(place, 1)
     if (place !== -1 && sent.confirmation !== undefined) {
-      this.toConfirm.current = undefined
+      this.toConfirm.done(sent.operations)
       if (!this.closed) this.dispatchToConfirm()
     }
     this.updateKeepAlive()
@@ -396,25 +385,4 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
-}
-
-/** The operations of each name, in their order: a call to a Cluster must not have keys of two names. */
-function byKey(operations: readonly Operation[]): Iterable<Operation[]> {
-  const groups = new Map<string, Operation[]>()
-  for (const operation of operations) {
-    const group = groups.get(operation.key)
-    if (group === undefined) groups.set(operation.key, [operation])
-    else group.push(operation)
-  }
-  return groups.values()
-}
-
-/**
- * Adds the keys that the script makes of the state key. A Cluster looks at the keys that it is told of: while a slot moves, a call whose keys
- * are not all in one place is refused as a whole, and not carried out on a part of them.
- */
-function declareKeys(args: string[], stateKey: string, operations: number): void {
-  const [, ...others] = typesOf(stateKey)
-  args[2] = String(operations + others.length)
-  args.splice(3 + operations, 0, ...others.map(([key]) => key))
 }
