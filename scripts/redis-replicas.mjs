@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { BareRedis } from './bare-redis.mjs'
 import { findRedisServer } from './find-redis.mjs'
 import { freePort, startRedis } from './redis-server.mjs'
 
@@ -143,6 +144,22 @@ export class ReplicaSet {
 
   /** Resolves when there is one primary, and all other servers that run replicate from it. */
   async whenLinked() {
+    await this.#whenConnected()
+    const primary = await this.primary()
+    // After a full synchronization, replicas say that they are connected up to a second before they are sent anything.
+    const client = await BareRedis.connect({ port: primary.port, password: this.#options.password })
+    try {
+      const replicas = this.nodes.filter(({ alive }) => alive).length - 1
+      await poll('replicas have what the primary has', async () => {
+        await client.command('PUBLISH', 'harness', '')
+        return (await client.command('WAIT', replicas, 1_000)) >= replicas
+      })
+    } finally {
+      client.close()
+    }
+  }
+
+  async #whenConnected() {
     await poll('all replicas are linked', async () => {
       const [primary, roles] = [await this.primary(), await Promise.all(this.nodes.map(roleOf))]
       return this.nodes.every((node, i) => {
@@ -187,6 +204,7 @@ export class ReplicaSet {
   async #startSentinels(primary) {
     const { sentinels, downAfterMs, failoverTimeoutMs, password, sentinelPassword, redis, name } = this.#options
     const quorum = Math.floor(sentinels / 2) + 1
+    /** @type {{ port: number, id: string }[]} */
     const all = []
     for (let i = 0; i < sentinels; i++) all.push({ port: await freePort(), id: randomBytes(20).toString('hex') })
     const started = all.map(({ port, id }) => {
@@ -212,13 +230,17 @@ export class ReplicaSet {
     const settled = await Promise.allSettled(started)
     for (const one of settled) if (one.status === 'fulfilled') this.sentinels.push(one.value)
     for (const one of settled) if (one.status === 'rejected') throw one.reason
+    // They look every ten seconds; how long a former primary is left alone does not depend on it. Older ones than 7.0 don't know this.
+    await Promise.all(this.sentinels.map((sentinel) => sentinel.command('SENTINEL', 'DEBUG', 'INFO-PERIOD', 500).catch(() => {})))
     await this.whenWatched()
   }
 
   async #agreedPrimary() {
     return poll('the sentinels name one primary', async () => {
-      const named = await Promise.all(this.sentinels.map(async (sentinel) => Number((await this.#view(sentinel)).master.port)))
-      const primary = this.nodes.find((node) => named.every((port) => port === node.port))
+      const views = await Promise.all(this.sentinels.map((sentinel) => this.#view(sentinel)))
+      // Whatever is done now, a failover under way would undo.
+      if (views.some(({ master }) => master.flags?.includes('failover_in_progress'))) return undefined
+      const primary = this.nodes.find((node) => views.every(({ master }) => Number(master.port) === node.port))
       return primary !== undefined && (await roleOf(primary))?.[0] === 'master' && primary
     })
   }
