@@ -18,15 +18,27 @@ import {
   refuseReplicas,
   refuseUnknown,
 } from './options.js'
-import { type RedisTarget, singleNode, targetOfNode, targetOfUrl } from './redis-options.js'
+import { type RedisTarget, targetOfNode, targetOfUrl, targetsOfNodes } from './redis-options.js'
+import { NodesStore } from './store/nodes-store.js'
 import { RedisStore } from './store/redis/redis-store.js'
 import type { LockStore } from './store/store.js'
 
 export interface LocksmithOptions {
-  /** `redis://user:password@host:port/db`, or `rediss://` for TLS. At most one of `url`, `nodes`, `client` and `store`; none: 127.0.0.1:6379. */
+  /** `redis://user:password@host:port/db`, or `rediss://` for TLS. At most one of `url`, `nodes`, `sentinels`, `client` and `store`; none: 127.0.0.1:6379. */
   url?: string | undefined
-  /** The server's address. */
+  /**
+   * The servers' addresses. What they are they are asked at the first use: one server, independent primaries (a majority of which decides), a
+   * primary and its replicas (the locksmith follows the primary), sentinels, or a Cluster. A majority of them must answer then. A list that is
+   * none of these is refused with LOCK_OPTION when it is first used; it names each node's role.
+   */
   nodes?: NodeAddress[] | undefined
+  /**
+   * The sentinels' addresses, in place of `nodes`: they tell where the primary is, and one that answers is enough. An object may have the
+   * sentinels' own `username` and `password`; of `redis` only `socket` goes to them, while all of it goes to the primary.
+   */
+  sentinels?: NodeAddress[] | undefined
+  /** What the sentinels call the primary; needed where they watch over several. */
+  sentinelName?: string | undefined
   /** A client that the caller made, of any supported library. It is used, and never closed. */
   client?: unknown
   /** An engine, such as a MemoryStore. It is used, and never closed. */
@@ -57,6 +69,7 @@ export interface LocksmithOptions {
 
 const KNOWN = new Set([
   ...['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'],
+  ...['sentinels', 'sentinelName'],
   ...['handOverLimit', 'handOverMs', 'batchLimit'],
 ])
 /** Of these, 16 and 50 ms gave most of what there is to gain (docs/performance.md). */
@@ -65,7 +78,7 @@ const HAND_OVER_MS = 50
 const MOST_HAND_OVERS = 1_000_000
 /** The server does nothing else while it carries out a call: this many operations take it some milliseconds. */
 const LARGEST_BATCH = 1_024
-const SOURCES = ['url', 'nodes', 'client', 'store'] as const
+const SOURCES = ['url', 'nodes', 'sentinels', 'client', 'store'] as const
 
 export interface Setup {
   readonly store: LockStore
@@ -100,7 +113,26 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
   const { store } = options
   if (store !== undefined) return { ...common, store: checkStore(store as LockStore, options), ownsStore: false }
   const limit = batchLimit === undefined ? undefined : checkWhole('batchLimit', batchLimit, 1, LARGEST_BATCH)
-  return { ...common, store: new RedisStore({ client: clientFor(options), prefix, batchLimit: limit }), ownsStore: true }
+  return { ...common, store: storeFor(options, prefix, limit), ownsStore: true }
+}
+
+function storeFor(options: LocksmithOptions, prefix: string, batchLimit: number | undefined): LockStore {
+  const { nodes, sentinels, sentinelName } = options
+  if (nodes === undefined && sentinels === undefined) {
+    if (sentinelName !== undefined) throw new LockOptionError('sentinelName', sentinelName, 'has no effect without sentinels')
+    return new RedisStore({ client: clientFor(options), prefix, batchLimit })
+  }
+  if (sentinelName !== undefined && (typeof sentinelName !== 'string' || sentinelName === '')) {
+    throw new LockOptionError('sentinelName', sentinelName, 'must be a name')
+  }
+  const { redis = {} } = options
+  checkObject('redis', redis)
+  const option = nodes === undefined ? 'sentinels' : 'nodes'
+  // What the primary wants to know, its sentinels may refuse.
+  const forAll = option === 'nodes' ? redis : 'socket' in redis ? { socket: redis.socket } : {}
+  // Where the primary is, the sentinels tell; only how it is connected to is known.
+  const primary = targetOfNode({}, redis)
+  return new NodesStore({ option, nodes: targetsOfNodes(nodes ?? sentinels, option, forAll), sentinelName, primary, prefix, batchLimit })
 }
 
 function clientFor(options: LocksmithOptions) {
@@ -111,10 +143,10 @@ function clientFor(options: LocksmithOptions) {
   return createOwnedClient(target(options))
 }
 
-function target({ url, nodes, redis = {} }: LocksmithOptions): RedisTarget {
+function target({ url, redis = {} }: LocksmithOptions): RedisTarget {
   checkObject('redis', redis)
   if (url !== undefined) return targetOfUrl(url, redis)
-  return targetOfNode(nodes === undefined ? {} : singleNode(nodes), redis)
+  return targetOfNode({}, redis)
 }
 
 function checkStore(store: LockStore, { prefix, redis, batchLimit }: LocksmithOptions): LockStore {

@@ -31,6 +31,8 @@ const nodes: NodeAddress[] = ['a', 'a:1', 1, { host: 'a', port: 1 }]
 export const locksmithOptions: Required<Omit<LocksmithOptions, 'store'>> = {
   url: '',
   nodes,
+  sentinels: nodes,
+  sentinelName: 'mymaster',
   client: {},
   prefix: '',
   ttlMs: 1,
@@ -55,7 +57,17 @@ export const acquireOptions: Required<AcquireOptions> = {
   minReplicas: 0,
   metadata: { who: 'me' },
 }
-export const compatOptions: HalocksmithOptions = { nodes, prefix: '', timeout: 1, retries: 1, retryTimeout: 1, redisClient: {}, any: 1 }
+export const compatOptions: HalocksmithOptions = {
+  nodes,
+  sentinels: nodes,
+  sentinelName: '',
+  prefix: '',
+  timeout: 1,
+  retries: 1,
+  retryTimeout: 1,
+  redisClient: {},
+  any: 1,
+}
 export const callback: LockCallback = (_err, release) => {
   if (release) same<typeof release, Release>(true)
 }

@@ -42,12 +42,17 @@ interface Operation {
 interface Batch {
   readonly operations: readonly Operation[]
   readonly sentAtMs: number
+  readonly connection: number
 }
 
 export class Exchange {
-  /** Sent before the last answer, and the server's time in it: no answer yet, no bound. */
+  /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
+  /** Whether an answer ever came. */
+  hasAnswered = false
+  /** Counts connections: behind another one there may be another server, with a clock of its own. */
+  private connection = 0
   private pending: Operation[] = []
   /** The oldest first. A Set that gets empty makes itself anew each time. */
   private readonly inFlight: Batch[] = []
@@ -78,10 +83,6 @@ export class Exchange {
     })
   }
 
-  get hasAnswered(): boolean {
-    return !Number.isNaN(this.lastSentAtMs)
-  }
-
   /** How long a request may take at present. */
   private get limitMs(): number {
     return this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
@@ -103,7 +104,7 @@ export class Exchange {
 
   /**
    * The moment of this process's clock which is certainly not later than `serverMs` on the server's: the server's time is at most its
-   * last answer's plus all that has passed since before that request was sent. NaN before the first answer.
+   * last answer's plus all that has passed since before that request was sent. NaN before the first answer on this connection.
    */
   notLaterThan(serverMs: number): number {
     return this.lastSentAtMs + (serverMs - this.lastServerNowMs)
@@ -182,7 +183,7 @@ export class Exchange {
   }
 
   private dispatch(operations: readonly Operation[]): void {
-    const sent: Batch = { operations, sentAtMs: this.clock.now() }
+    const sent: Batch = { operations, sentAtMs: this.clock.now(), connection: this.connection }
     this.inFlight.push(sent)
     const count = operations.length
     const args = new Array<string>(3 + 2 * count)
@@ -224,9 +225,12 @@ export class Exchange {
       // From now on the shorter limit holds.
       this.timer?.cancel()
       this.timer = undefined
+      this.hasAnswered = true
     }
-    this.lastSentAtMs = sentAtMs
-    this.lastServerNowMs = serverNowMs
+    if (sent.connection === this.connection) {
+      this.lastSentAtMs = sentAtMs
+      this.lastServerNowMs = serverNowMs
+    }
     this.lastProblem = undefined
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
@@ -272,6 +276,8 @@ export class Exchange {
 
   private onDown(error: Error): void {
     this.lastProblem = error
+    this.connection += 1
+    this.lastSentAtMs = Number.NaN
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
     // Those under way may have been carried out. A library that sends them again would tell the second time's outcome as if it were the first.
