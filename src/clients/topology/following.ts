@@ -28,6 +28,7 @@ export function createFollowingClient(options: FollowingOptions): RedisClient {
 class FollowingClient implements RedisClient {
   readonly library: string
   readonly wake = 'publish'
+  readonly follows = true
   readonly warnings = []
   private readonly inner: OwnedRedisClient
   private readonly lookout: Lookout
