@@ -37,6 +37,14 @@ export interface LocksmithOptions {
    * sentinels' own `username` and `password`; of `redis` only `socket` goes to them, while all of it goes to the primary.
    */
   sentinels?: NodeAddress[] | undefined
+  /**
+   * Who promotes a replica when the primary among `nodes` is gone. `none`, the default: somebody else, and the locksmith follows. `promote`: the
+   * processes that have this option, one of which does it when a majority of the nodes answers; it needs three nodes or more, that reach each
+   * other at these addresses. Sentinels do it better: docs/decisions/0010-promotion.md says why.
+   */
+  failover?: 'none' | 'promote' | undefined
+  /** How long the primary must have been away for that, in ms: 10,000. At least 1,000. */
+  failoverAfterMs?: number | undefined
   /** What the sentinels call the primary; needed where they watch over several. */
   sentinelName?: string | undefined
   /** A client that the caller made, of any supported library. It is used, and never closed. */
@@ -69,7 +77,7 @@ export interface LocksmithOptions {
 
 const KNOWN = new Set([
   ...['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'],
-  ...['sentinels', 'sentinelName'],
+  ...['sentinels', 'sentinelName', 'failover', 'failoverAfterMs'],
   ...['handOverLimit', 'handOverMs', 'batchLimit'],
 ])
 /** Of these, 16 and 50 ms gave most of what there is to gain (docs/performance.md). */
@@ -78,6 +86,10 @@ const HAND_OVER_MS = 50
 const MOST_HAND_OVERS = 1_000_000
 /** The server does nothing else while it carries out a call: this many operations take it some milliseconds. */
 const LARGEST_BATCH = 1_024
+/** With two, one that is gone leaves no majority. */
+const LEAST_FOR_PROMOTION = 3
+const FAILOVER_AFTER_MS = 10_000
+const SHORTEST_FAILOVER_MS = 1_000
 const SOURCES = ['url', 'nodes', 'sentinels', 'client', 'store'] as const
 
 export interface Setup {
@@ -120,11 +132,13 @@ function storeFor(options: LocksmithOptions, prefix: string, batchLimit: number 
   const { nodes, sentinels, sentinelName } = options
   if (nodes === undefined && sentinels === undefined) {
     if (sentinelName !== undefined) throw new LockOptionError('sentinelName', sentinelName, 'has no effect without sentinels')
+    checkFailover(options)
     return new RedisStore({ client: clientFor(options), prefix, batchLimit })
   }
   if (sentinelName !== undefined && (typeof sentinelName !== 'string' || sentinelName === '')) {
     throw new LockOptionError('sentinelName', sentinelName, 'must be a name')
   }
+  const promoteAfterMs = checkFailover(options)
   const { redis = {} } = options
   checkObject('redis', redis)
   const option = nodes === undefined ? 'sentinels' : 'nodes'
@@ -132,7 +146,29 @@ function storeFor(options: LocksmithOptions, prefix: string, batchLimit: number 
   const forAll = option === 'nodes' ? redis : 'socket' in redis ? { socket: redis.socket } : {}
   // Where the primary is, the sentinels tell; only how it is connected to is known.
   const primary = targetOfNode({}, redis)
-  return new NodesStore({ option, nodes: targetsOfNodes(nodes ?? sentinels, option, forAll), sentinelName, primary, prefix, batchLimit })
+  return new NodesStore({
+    option,
+    nodes: targetsOfNodes(nodes ?? sentinels, option, forAll),
+    sentinelName,
+    primary,
+    promoteAfterMs,
+    prefix,
+    batchLimit,
+  })
+}
+
+/** How long a primary must have been away before a replica is promoted; undefined: that is not to be done here. */
+function checkFailover({ nodes, failover = 'none', failoverAfterMs }: LocksmithOptions): number | undefined {
+  if (failover !== 'none' && failover !== 'promote') throw new LockOptionError('failover', failover, "must be 'none' or 'promote'")
+  if (failover === 'none') {
+    if (failoverAfterMs === undefined) return undefined
+    throw new LockOptionError('failoverAfterMs', failoverAfterMs, "has no effect without failover: 'promote'")
+  }
+  if (!Array.isArray(nodes) || nodes.length < LEAST_FOR_PROMOTION) {
+    throw new LockOptionError('failover', failover, 'needs at least three nodes: a majority must be left when one of them is gone')
+  }
+  if (failoverAfterMs === undefined) return FAILOVER_AFTER_MS
+  return checkWhole('failoverAfterMs', failoverAfterMs, SHORTEST_FAILOVER_MS, LONGEST_MS)
 }
 
 function clientFor(options: LocksmithOptions) {

@@ -12,6 +12,10 @@ export interface HalocksmithOptions {
   sentinels?: NodeAddress[]
   /** What the sentinels call the primary; needed where they watch over several. */
   sentinelName?: string
+  /** Who promotes a replica when the primary is gone: `none`, the default, or `promote`, as a locksmith's option. */
+  failover?: 'none' | 'promote'
+  /** How long the primary must have been away for that, in ms: 10,000. */
+  failoverAfterMs?: number
   /** What every key begins with. Default `__halocksmith:`. */
   prefix?: string
   /** The lease in SECONDS, not renewed. Default 120; fractions are allowed. */
@@ -134,14 +138,14 @@ async function releaseOnce(lock: HeldLock, key: string): Promise<void> {
 
 function resolve(given: HalocksmithOptions | string | number | NodeAddress[] | undefined): Settings {
   const { timeout = 120, retries = 100, retryTimeout = 1000, redisClient, ...others } = normalize(given)
-  const { nodes, sentinels, sentinelName, prefix, ...redis } = others
+  const { nodes, sentinels, sentinelName, failover, failoverAfterMs, prefix, ...redis } = others
   if (typeof timeout !== 'number' || !(timeout > 0)) throw new LockOptionError('timeout', timeout, 'must be a number of seconds above 0')
   const ttlMs = checkTtlMs(Math.round(timeout * 1000), 'timeout × 1000')
   const attempts = retries === Number.POSITIVE_INFINITY ? retries : checkWhole('retries', retries, 0, LONGEST_MS)
   const betweenMs = checkWhole('retryTimeout', retryTimeout, 0, LONGEST_MS)
   // Not Infinity × 0.
   const waitMs = betweenMs === 0 ? 0 : attempts * betweenMs
-  const source = redisClient === undefined ? { nodes, sentinels, sentinelName, redis } : { client: redisClient }
+  const source = redisClient === undefined ? { nodes, sentinels, sentinelName, failover, failoverAfterMs, redis } : { client: redisClient }
   const locksmith = createLocksmith({ ...source, ...(prefix !== undefined && { prefix }) })
   return { ttlMs, waitMs: waitMs > LONGEST_MS ? Number.POSITIVE_INFINITY : waitMs, locksmith }
 }

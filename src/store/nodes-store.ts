@@ -6,11 +6,12 @@
 import { ClientError } from '../clients/client.js'
 import { createOwnedClient, type OwnedRedisClient, secretsOf } from '../clients/owned.js'
 import { AmongNodes } from '../clients/topology/among-nodes.js'
-import { type Asked, askAll, type NamedNode } from '../clients/topology/ask.js'
+import { type Asked, askAll, type NamedNode, type SetNode } from '../clients/topology/ask.js'
 import { BySentinels } from '../clients/topology/by-sentinels.js'
 import { decide, isUndecided, majorityOf, primaryOf, type Topology, type Undecided } from '../clients/topology/decide.js'
 import { createFollowingClient } from '../clients/topology/following.js'
 import type { Finder } from '../clients/topology/lookout.js'
+import { Promoter } from '../clients/topology/promoter.js'
 import { type RedisTarget, targetAt } from '../redis-options.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { QuorumStore } from './quorum/quorum-store.js'
@@ -39,6 +40,8 @@ export interface NodesStoreOptions {
   readonly sentinelName: string | undefined
   /** How to connect to a primary that sentinels name, but for its address. */
   readonly primary: RedisTarget
+  /** Promote a replica when the primary was away for so long; undefined: never. */
+  readonly promoteAfterMs: number | undefined
   readonly prefix: string
   readonly batchLimit: number | undefined
   readonly clock?: Clock
@@ -54,6 +57,14 @@ const GRACE_MS = 250
 const ASK_AGAIN_MS = 1_000
 /** A node that replies so to a write is not what it was. */
 const ROLE_ERRORS = new Set(['READONLY', 'MASTERDOWN'])
+
+const WHAT: Record<Topology['kind'], string> = {
+  single: 'a single server',
+  quorum: 'independent servers',
+  replicas: 'a primary and its replicas',
+  sentinels: 'sentinels, which see to that',
+  cluster: 'a Cluster, which sees to that',
+}
 
 interface Session {
   readonly listener: SessionListener
@@ -185,11 +196,14 @@ export class NodesStore implements LockStore {
 
   /** @throws StoreFailure the nodes can't be locked on, or not now */
   private check(found: Topology | Undecided): Topology {
-    const { option, sentinelName } = this.options
+    const { option, sentinelName, promoteAfterMs } = this.options
     const addresses = this.nodes.map(({ describe }) => describe)
     if (isUndecided(found)) {
       const { kind, reason } = found
       throw kind === 'contradiction' ? new OptionFailure(option, addresses, reason) : new StoreFailure(kind, reason)
+    }
+    if (promoteAfterMs !== undefined && found.kind !== 'replicas') {
+      throw new OptionFailure('failover', 'promote', `needs a primary and its replicas, and not ${WHAT[found.kind]}`)
     }
     if (found.kind !== 'sentinels') {
       if (option === 'sentinels') throw new OptionFailure(option, addresses, 'must name sentinels, and these are none')
@@ -216,7 +230,7 @@ export class NodesStore implements LockStore {
         return { kind, store: new QuorumStore({ nodes, prefix, batchLimit, clock }) }
       case 'replicas': {
         const set = nodes.map((node, i) => ({ ...node, target: targets[i] as RedisTarget }))
-        return { kind, store: this.follow(new AmongNodes(set, clock), targets) }
+        return { kind, store: this.follow(new AmongNodes(set, clock, this.makePromoter(set)), targets) }
       }
       case 'sentinels': {
         const [name] = sentinelName === undefined ? topology.watches : [sentinelName]
@@ -234,7 +248,15 @@ export class NodesStore implements LockStore {
     const { clock } = this
     const secrets = targets.flatMap(({ options }) => secretsOf(options))
     const { options } = targets.at(-1) as RedisTarget
-    return new RedisStore({ client: createFollowingClient({ finder, options, secrets, clock }), prefix, batchLimit, clock })
+    const client = createFollowingClient({ finder, options, secrets, doubtAfterMs: this.options.promoteAfterMs, clock })
+    return new RedisStore({ client, prefix, batchLimit, clock })
+  }
+
+  private makePromoter(nodes: readonly SetNode[]): Promoter | undefined {
+    const { promoteAfterMs: afterMs, prefix } = this.options
+    if (afterMs === undefined) return undefined
+    const tell = (message: string) => this.warn('FAILOVER', message)
+    return new Promoter({ nodes, channel: `${prefix}promoter`, afterMs, clock: this.clock, tell })
   }
 
   private makeNodes(): NamedNode[] {
@@ -283,13 +305,13 @@ export class NodesStore implements LockStore {
     try {
       return this.check(found)
     } catch (error) {
-      if (error instanceof OptionFailure) this.warn(error.message)
+      if (error instanceof OptionFailure) this.warn('NODES', error.message)
       return undefined
     }
   }
 
   private async replace(former: Engine, nodes: readonly NamedNode[], topology: Topology): Promise<void> {
-    this.warn(`the nodes are not what they were: ${former.kind} became ${topology.kind}`)
+    this.warn('NODES', `the nodes are not what they were: ${former.kind} became ${topology.kind}`)
     this.nodes = nodes
     this.engine = this.makeEngine(nodes, topology)
     const { store } = this.engine
@@ -306,8 +328,8 @@ export class NodesStore implements LockStore {
     for (const { listener } of this.sessions.values()) listener.restored()
   }
 
-  private warn(message: string): void {
-    for (const { listener } of this.sessions.values()) listener.warning('NODES', message)
+  private warn(code: string, message: string): void {
+    for (const { listener } of this.sessions.values()) listener.warning(code, message)
   }
 }
 

@@ -4,7 +4,7 @@ import { type Asked, type NodeReport, parseInfo } from '../../src/clients/topolo
 import { decide, primaryOf } from '../../src/clients/topology/decide.js'
 
 /** What nodes say, in short: see `node`. */
-const REPORT: NodeReport = { kind: 'primary', histories: [], follows: undefined, linkUp: false, offset: 0, watches: [] }
+const REPORT: NodeReport = { kind: 'primary', histories: [], follows: undefined, linkUp: false, offset: 0, promotable: true, watches: [] }
 
 /**
  * A node named `a:1` by its letter, and what it is:

@@ -1,9 +1,11 @@
 /** Asks one node what it is. One command, `INFO`, has all of it, and works on sentinels and Cluster nodes as well. */
 
+import type { RedisTarget } from '../../redis-options.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { ClientError } from '../client.js'
 import { toClientError } from '../library-errors.js'
 import type { OwnedRedisClient } from '../owned.js'
+import { within } from './within.js'
 
 /** What a node says of itself. */
 export interface NodeReport {
@@ -16,6 +18,8 @@ export interface NodeReport {
   readonly linkUp: boolean
   /** How much of its history it has. */
   readonly offset: number
+  /** Whether its owner lets it be promoted (`replica-priority` is not 0). */
+  readonly promotable: boolean
   /** What a sentinel calls the primaries that it watches. */
   readonly watches: readonly string[]
 }
@@ -25,6 +29,11 @@ export interface NamedNode {
   readonly client: OwnedRedisClient
   /** `host:port` or a path, without credentials. */
   readonly describe: string
+}
+
+/** One of a set, and how to connect to it. */
+export interface SetNode extends NamedNode {
+  readonly target: RedisTarget
 }
 
 /** What became of asking a node. */
@@ -67,26 +76,13 @@ export function askAll(nodes: readonly NamedNode[], { limitMs, graceMs, clock, e
 }
 
 /** Never rejects, and settles within the limit: a node that did not answer gives the reason. */
-async function askNode({ client, describe }: NamedNode, limitMs: number, clock: Clock): Promise<Answer> {
-  let timer: Timer | undefined
-  const limit = new Promise<ClientError>((resolve) => {
-    timer = clock.after(limitMs, () => {
-      resolve(new ClientError('CONNECTION', `${describe}: no answer within ${limitMs} ms`))
-      // It may be dead without a sign of it.
-      client.reconnect()
-    })
-  })
+async function askNode({ client }: NamedNode, limitMs: number, clock: Clock): Promise<Answer> {
   const answer = (async () => {
     await client.opened()
     return parseInfo(String(await client.command(['INFO'])))
   })()
-  try {
-    return await Promise.race([answer, limit])
-  } catch (error) {
-    return toClientError(error)
-  } finally {
-    timer?.cancel()
-  }
+  // One that does not answer may be dead without a sign of it.
+  return within(limitMs, clock, answer, () => client.reconnect()).catch((error) => toClientError(error))
 }
 
 /** Reads a reply to `INFO`. */
@@ -110,6 +106,7 @@ export function parseInfo(text: string): NodeReport {
     follows: isReplica ? `${host.includes(':') ? `[${host}]` : host}:${field('master_port')}` : undefined,
     linkUp: field('master_link_status') === 'up',
     offset: Number(field(isReplica ? 'slave_repl_offset' : 'master_repl_offset') ?? 0),
+    promotable: field('slave_priority') !== '0',
     watches: Array.from(text.matchAll(/^master\d+:name=(.*?),/gm), ([, name = '']) => name),
   }
 }

@@ -7,6 +7,7 @@ import { toClientError } from '../library-errors.js'
 import type { NamedNode } from './ask.js'
 import { majorityOf } from './decide.js'
 import type { Finder } from './lookout.js'
+import { within } from './within.js'
 
 /** A sentinel that does not answer in this time is passed over. */
 const LOOK_MS = 1_000
@@ -107,21 +108,8 @@ export class BySentinels implements Finder {
     })
   }
 
-  private async ask({ client, describe }: NamedNode): Promise<Word | ClientError> {
-    let timer: Timer | undefined
-    const limit = new Promise<ClientError>((resolve) => {
-      timer = this.clock.after(LOOK_MS, () => {
-        resolve(new ClientError('CONNECTION', `${describe}: no answer within ${LOOK_MS} ms`))
-        client.reconnect()
-      })
-    })
-    try {
-      return await Promise.race([this.wordOf(client), limit])
-    } catch (error) {
-      return toClientError(error)
-    } finally {
-      timer?.cancel()
-    }
+  private ask({ client }: NamedNode): Promise<Word | ClientError> {
+    return within(LOOK_MS, this.clock, this.wordOf(client), () => client.reconnect()).catch((error) => toClientError(error))
   }
 
   private async wordOf(client: NamedNode['client']): Promise<Word | ClientError> {

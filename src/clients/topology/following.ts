@@ -14,6 +14,8 @@ export interface FollowingOptions {
   readonly options: NodeRedisOptions
   /** Passwords of any of them. */
   readonly secrets: readonly string[]
+  /** When the primary was not seen for so long, the connection to it is given up, although it stands. Default: never. */
+  readonly doubtAfterMs?: number | undefined
   readonly clock: Clock
 }
 
@@ -33,10 +35,8 @@ class FollowingClient implements RedisClient {
   private readonly inner: OwnedRedisClient
   private readonly lookout: Lookout
 
-  constructor({ finder, options, secrets, clock }: FollowingOptions) {
-    this.lookout = new Lookout(finder, clock, (to, from) =>
-      this.inner.redirect(`the primary is ${to.describe} now, and not ${from.describe}`),
-    )
+  constructor({ finder, options, secrets, doubtAfterMs, clock }: FollowingOptions) {
+    this.lookout = new Lookout(finder, clock, (reason) => this.inner.redirect(reason), doubtAfterMs)
     const { lookout } = this
     this.inner = createOwnedClient({
       options,

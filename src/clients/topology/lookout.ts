@@ -23,6 +23,7 @@ const USE_MS = 60_000
 export class Lookout {
   /** Where the primary was seen last. */
   private last: RedisTarget | undefined
+  private foundAtMs = 0
   private looking: Promise<RedisTarget> | undefined
   private busy = false
   private usedAtMs = Number.NEGATIVE_INFINITY
@@ -33,8 +34,10 @@ export class Lookout {
   constructor(
     private readonly finder: Finder,
     private readonly clock: Clock,
-    /** Told when the primary is elsewhere than where a connection was made to. */
-    private readonly moved: (to: RedisTarget, from: RedisTarget) => void,
+    /** Told when the primary is elsewhere than where a connection was made to, and why the connection should be made anew. */
+    private readonly moved: (reason: string) => void,
+    /** When nothing was found for so long, what the connection leads to counts no more as the primary. */
+    private readonly doubtAfterMs = Number.POSITIVE_INFINITY,
   ) {}
 
   /** `host:port` of the primary, as seen last. */
@@ -47,6 +50,7 @@ export class Lookout {
     if (!this.listening) this.finder.listen?.(() => this.look())
     this.listening = true
     this.last = await this.find()
+    this.foundAtMs = this.clock.now()
     return this.last
   }
 
@@ -56,12 +60,17 @@ export class Lookout {
     if (last === undefined || this.closed) return
     this.find().then(
       (found) => {
+        this.foundAtMs = this.clock.now()
         if (found.describe === this.last?.describe || this.last !== last || this.closed) return
         this.last = found
-        this.moved(found, last)
+        this.moved(`the primary is ${found.describe} now, and not ${last.describe}`)
       },
-      // Then the connection, if it is lost as well, tells.
-      () => {},
+      // Usually the connection is lost as well, and that tells.
+      (error: Error) => {
+        if (this.closed || this.clock.now() - this.foundAtMs < this.doubtAfterMs) return
+        this.foundAtMs = this.clock.now()
+        this.moved(error.message)
+      },
     )
   }
 
