@@ -41,6 +41,8 @@ export interface RedisClient {
   readonly wake: WakeKind
   /** Whether names lie on several nodes, so that a call must not have keys of two names. Absent: false. */
   readonly isCluster?: boolean
+  /** Whether another server may be behind the connection when it returns: the primary that is followed. Absent: false. */
+  readonly follows?: boolean
   /** Known when the port is made; empty for most. */
   readonly warnings: readonly ClientWarning[]
   /** Whether a command sent now would be written now. False while connecting and while the connection is lost. */

@@ -128,16 +128,16 @@ describe('operations that replicas confirm', () => {
     expect(keysIn(call().args)).toEqual(['c', 'c'])
   })
 
-  test('on a Cluster a call has one key, which says where the WAIT goes', async () => {
+  test('on a Cluster a call has the keys of one name, which say where the WAIT goes', async () => {
     const { client, send, call, keysIn } = makeScene(true)
     send('a', 1)
     send('b', 1)
     await turn()
     const [one, wait] = [call(), client.take('WAIT')]
-    expect(keysIn(one.args)).toEqual(['a'])
+    expect(keysIn(one.args)).toEqual(['a', 'a:queue', 'a:waiters'])
     await one.reply(yes(1))
     await wait.reply(1)
-    expect(keysIn(call().args)).toEqual(['b'])
+    expect(keysIn(call().args)).toEqual(['b', 'b:queue', 'b:waiters'])
   })
 
   test('the batch limit holds', async () => {

@@ -8,9 +8,9 @@ import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
+import { argumentsOf, type Batch, byKey, type Operation } from './call.js'
 import { type Confirmation, ConfirmationQueue } from './confirmation.js'
 import { KeepAlive } from './keep-alive.js'
-import { typesOf } from './keys.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
 
@@ -29,31 +29,14 @@ const SILENCES = 2
 /** A timer that fires this late shows that the event loop stood still: replies may be waiting to be read. */
 const STALL_MS = 20
 
-/** One operation of the script, and whoever waits for its answer. */
-interface Operation {
-  readonly key: string
-  readonly text: string
-  readonly madeAtMs: number
-  /** Undefined: replicas are not asked. */
-  readonly confirmation: Confirmation | undefined
-  /** What the answer means to whoever waits; throws when it is none of ours. */
-  read(answer: Answer): unknown
-  resolve(meaning: unknown): void
-  reject(failure: unknown): void
-}
-
-/** Operations that were sent in one call. */
-interface Batch {
-  readonly operations: readonly Operation[]
-  readonly sentAtMs: number
-  /** By whom all of them are confirmed. */
-  readonly confirmation: Confirmation | undefined
-}
-
 export class Exchange {
-  /** Sent before the last answer, and the server's time in it: no answer yet, no bound. */
+  /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
+  /** Whether an answer ever came. */
+  hasAnswered = false
+  /** Counts connections: behind another one there may be another server, with a clock of its own. */
+  private connection = 0
   private pending: Operation[] = []
   private readonly toConfirm: ConfirmationQueue<Operation>
   /** The oldest first. A Set that gets empty makes itself anew each time. */
@@ -88,10 +71,6 @@ export class Exchange {
     })
   }
 
-  get hasAnswered(): boolean {
-    return !Number.isNaN(this.lastSentAtMs)
-  }
-
   /** How long a request may take at present. */
   private get limitMs(): number {
     const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
@@ -122,7 +101,7 @@ export class Exchange {
 
   /**
    * The moment of this process's clock which is certainly not later than `serverMs` on the server's: the server's time is at most its
-   * last answer's plus all that has passed since before that request was sent. NaN before the first answer.
+   * last answer's plus all that has passed since before that request was sent. NaN before the first answer on this connection.
    */
   notLaterThan(serverMs: number): number {
     return this.lastSentAtMs + (serverMs - this.lastServerNowMs)
@@ -223,20 +202,9 @@ export class Exchange {
   }
 
   private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
-    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation }
+    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation, connection: this.connection }
     this.inFlight.push(sent)
-    const count = operations.length
-    const args = new Array<string>(3 + 2 * count)
-    args[0] = 'EVALSHA'
-    args[1] = this.script.sha1
-    args[2] = String(count)
-    for (let i = 0; i < count; i++) {
-      const { key, text } = operations[i] as Operation
-      args[3 + i] = key
-      args[3 + count + i] = text
-    }
-    if (this.isCluster) declareKeys(args, (operations[0] as Operation).key, count)
-    this.carryOut(sent, args)
+    this.carryOut(sent, argumentsOf(operations, this.script, this.isCluster))
   }
 
   private carryOut(sent: Batch, args: readonly string[]): void {
@@ -278,9 +246,12 @@ export class Exchange {
       // From now on the shorter limit holds.
       this.timer?.cancel()
       this.timer = undefined
+      this.hasAnswered = true
     }
-    this.lastSentAtMs = sentAtMs
-    this.lastServerNowMs = serverNowMs
+    if (sent.connection === this.connection) {
+      this.lastSentAtMs = sentAtMs
+      this.lastServerNowMs = serverNowMs
+    }
     this.lastProblem = undefined
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
@@ -337,6 +308,8 @@ export class Exchange {
 
   private onDown(error: Error): void {
     this.lastProblem = error
+    this.connection += 1
+    this.lastSentAtMs = Number.NaN
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
     const unsent = [...this.pending, ...this.toConfirm.drop()]
@@ -396,25 +369,4 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
-}
-
-/** The operations of each name, in their order: a call to a Cluster must not have keys of two names. */
-function byKey(operations: readonly Operation[]): Iterable<Operation[]> {
-  const groups = new Map<string, Operation[]>()
-  for (const operation of operations) {
-    const group = groups.get(operation.key)
-    if (group === undefined) groups.set(operation.key, [operation])
-    else group.push(operation)
-  }
-  return groups.values()
-}
-
-/**
- * Adds the keys that the script makes of the state key. A Cluster looks at the keys that it is told of: while a slot moves, a call whose keys
- * are not all in one place is refused as a whole, and not carried out on a part of them.
- */
-function declareKeys(args: string[], stateKey: string, operations: number): void {
-  const [, ...others] = typesOf(stateKey)
-  args[2] = String(operations + others.length)
-  args.splice(3 + operations, 0, ...others.map(([key]) => key))
 }
