@@ -2,12 +2,14 @@
 
 import { LockOptionError } from '../errors.js'
 import type { RedisClient } from './client.js'
+import { GlidePort } from './glide.js'
+import type { GlideClient } from './glide-wire.js'
 import { type IoredisClient, IoredisPort } from './ioredis.js'
 import { type LegacyClient, LegacyPort } from './legacy.js'
 import { NodeRedisPort } from './node-redis.js'
 import type { NodeRedisClient } from './node-redis-wire.js'
 
-const ACCEPTED = 'a client of redis, @redis/client, ioredis or iovalkey for one server'
+const ACCEPTED = 'a client of redis, @redis/client, ioredis, iovalkey or @valkey/valkey-glide'
 
 /** What a value is taken for: a port to it, or the reason why there is none. */
 type Kind = { readonly port: (client: never) => RedisClient } | { readonly refused: string }
@@ -28,7 +30,10 @@ export function toRedisClient(client: unknown, option = 'client'): RedisClient {
 function kindOf(client: Methods): Kind {
   if (client.has('command', 'keepProcessAlive')) return { port: (port: RedisClient) => port }
   if (client.has('then')) return refused('a promise', `await it, and pass ${ACCEPTED}`)
-  if (client.has('customCommand')) return unsupported('a Valkey GLIDE client')
+  if (client.has('customCommand')) {
+    if (client.has('invokeScriptWithRoute')) return unsupported('a Valkey GLIDE cluster client')
+    return { port: (glide: GlideClient) => new GlidePort(glide) }
+  }
   if (client.has('callBuffer', 'defineCommand')) {
     if (client.value('isCluster') === true) return unsupported('an ioredis Cluster')
     return { port: (ioredis: IoredisClient) => new IoredisPort(ioredis) }

@@ -7,8 +7,8 @@ import { useRedis } from '../support/redis.js'
 
 const redis = useRedis()
 
-describe.each(LIBRARIES)('$name', ({ connect, resends, wake, skip }) => {
-  const harness = { make: () => connect(redis.port), command: (...args: string[]) => redis.command(...args), resends }
+describe.each(LIBRARIES)('$name', ({ connect, resends, silent, unordered, wake, skip }) => {
+  const harness = { make: () => connect(redis.port), command: (...args: string[]) => redis.command(...args), resends, silent, unordered }
   for (const one of clientConformance(harness, wake)) {
     const reason = skip ?? one.skip
     test(one.name, async (context) => {

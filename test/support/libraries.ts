@@ -16,6 +16,10 @@ export interface Library {
   readonly wake: RedisClient['wake']
   /** Sends unanswered commands again. */
   readonly resends?: boolean
+  /** Tells nobody of a lost connection: it is seen when a command fails. */
+  readonly silent?: boolean
+  /** Why commands that are under way at the same time are not carried out in the order of their sending. */
+  readonly unordered?: string
   /** Why it can't be used here. */
   readonly skip?: string
   connect(port: number): Promise<ClientUnderTest>
@@ -97,6 +101,22 @@ function legacyLibrary(name: string, module: string, options: object | undefined
   }
 }
 
+function glideLibrary(name: string, options: object = {}): Library {
+  return {
+    name,
+    wake: 'publish',
+    silent: true,
+    unordered: 'GLIDE sends commands that are under way at the same time in any order',
+    connect: async (port) => {
+      const { GlideClient, Logger } = require('@valkey/valkey-glide')
+      // It prints error replies, wherever they go.
+      Logger.setLoggerConfig('off')
+      const raw = await GlideClient.createClient({ addresses: [{ host, port }], connectionBackoff: QUICKLY, ...options })
+      return { client: toRedisClient(raw), ownerPing: () => raw.ping({ decoder: 1 }), dispose: async () => raw.close() }
+    },
+  }
+}
+
 function ownedLibrary(name: string, options: object = {}): Library {
   return {
     name,
@@ -108,6 +128,10 @@ function ownedLibrary(name: string, options: object = {}): Library {
     },
   }
 }
+
+/** GLIDE's default has it wait for seconds. */
+const QUICKLY = { numberOfRetries: 3, factor: 20, exponentBase: 2 }
+const BYTES = 0
 
 const nodeMajor = Number(process.versions.node.split('.')[0])
 const noHaredis = nodeMajor >= 23 ? `haredis calls util.isArray, which Node ${nodeMajor} has no more` : undefined
@@ -128,6 +152,8 @@ export const LIBRARIES: readonly Library[] = [
   ioredisLibrary('ioredis 5', 'ioredis-5'),
   ioredisLibrary('ioredis 5, auto-pipelining', 'ioredis-5', { enableAutoPipelining: true }),
   ioredisLibrary('iovalkey', 'iovalkey'),
+  glideLibrary('GLIDE'),
+  glideLibrary('GLIDE, lazyConnect, with bytes as its default', { lazyConnect: true, defaultDecoder: BYTES }),
   legacyLibrary('redis 3', 'redis-3', {}, 'publish'),
   legacyLibrary('redis 3, return_buffers', 'redis-3', { return_buffers: true }, 'publish'),
   legacyLibrary('redis 2', 'redis-2', {}, 'publish'),

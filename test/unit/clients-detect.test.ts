@@ -73,6 +73,12 @@ test('haredis, which has no methods for commands yet', async ({ skip }) => {
   await expect(port.command(['PING'])).rejects.toMatchObject({ code: 'CONNECTION' })
 })
 
+test('GLIDE, which is up from the start', async () => {
+  const port = toRedisClient({ customCommand: async () => 'PONG', isClosed: false })
+  expect(port).toMatchObject({ library: 'glide', isUp: true, warnings: [] })
+  await port.close()
+})
+
 test('a port passes as it is', () => {
   const port = toRedisClient(nodeRedis('redis-6'))
   expect(toRedisClient(port)).toBe(port)
@@ -99,18 +105,13 @@ const refused: [string, () => Raw, RegExp][] = [
   ['ioredis 6 Cluster', () => ioredisCluster('ioredis-6'), /ioredis Cluster.*not supported/],
   ['ioredis 5 Cluster', () => ioredisCluster('ioredis-5'), /ioredis Cluster.*not supported/],
   ['iovalkey Cluster', () => ioredisCluster('iovalkey'), /ioredis Cluster.*not supported/],
-  [
-    'GLIDE',
-    () => ({ customCommand: () => {}, invokeScript: () => {} }),
-    /Valkey GLIDE client, which is not supported by this version: pass/,
-  ],
   ['Bun', () => ({ send: () => {}, duplicate: () => {}, connected: false }), /Bun's RedisClient.*not supported/],
   ['a promise', () => Promise.resolve(), /promise: await it/],
   ['the module', () => require('redis-6'), /a module/],
   [
     'options',
     () => ({ host: 'localhost' }),
-    /must be a client of redis, @redis\/client, ioredis or iovalkey for one server; got an object/,
+    /must be a client of redis, @redis\/client, ioredis, iovalkey or @valkey\/valkey-glide; got an object/,
   ],
   ['an address', () => 'redis://localhost', /must be a client .*; got "redis:\/\/localhost"/],
   ['nothing', () => null, /must be a client .*; got null/],
