@@ -53,8 +53,10 @@ export interface RedisClient {
   /**
    * Gives up the connections that this port opened, because answers no longer come from them, and makes new ones: unanswered commands
    * reject. A caller's own connection stays as it is.
+   *
+   * @param key of a Cluster: only the connections to the node that has this key
    */
-  reconnect(): void
+  reconnect(key?: string): void
   /**
    * Sends one command, its name first, and resolves to the raw reply: text, `null`, lists of these, and integers, which come as a number
    * or, where the caller configured the library so, as digits. A list in a list arrives; one in that does not with every library (redis

@@ -7,6 +7,7 @@ import type { GlideClient } from './glide-wire.js'
 import { type IoredisClient, IoredisPort } from './ioredis.js'
 import { type LegacyClient, LegacyPort } from './legacy.js'
 import { NodeRedisPort } from './node-redis.js'
+import { type NodeRedisCluster, NodeRedisClusterPort } from './node-redis-cluster.js'
 import type { NodeRedisClient } from './node-redis-wire.js'
 
 const ACCEPTED = 'a client of redis, @redis/client, ioredis, iovalkey or @valkey/valkey-glide'
@@ -43,7 +44,7 @@ function kindOf(client: Methods): Kind {
   }
   if (client.has('sendCommand') && (client.knows('isOpen') || client.has('sSubscribe'))) {
     if (client.has('getSentinelNode')) return unsupported('a node-redis sentinel')
-    if (client.has('getSlotRandomNode')) return unsupported('a node-redis cluster')
+    if (client.has('getSlotRandomNode')) return { port: (cluster: NodeRedisCluster) => new NodeRedisClusterPort(cluster) }
     return { port: (nodeRedis: NodeRedisClient) => new NodeRedisPort(nodeRedis) }
   }
   if (client.has('send_command') || client.knows('haredis_version')) return { port: (legacy: LegacyClient) => new LegacyPort(legacy) }

@@ -15,6 +15,8 @@ export interface NodeRedisClient {
   withCommandOptions?(options: object): Pick<NodeRedisClient, 'sendCommand'>
   subscribe(channels: string | string[], listener: (payload: string, channel: string) => void): Promise<unknown>
   unsubscribe(channels: string | string[], listener?: (payload: string, channel: string) => void): Promise<unknown>
+  sSubscribe(channel: string, listener: (payload: string, channel: string) => void): Promise<unknown>
+  sUnsubscribe(channel: string, listener: (payload: string, channel: string) => void): Promise<unknown>
   duplicate(overrides?: NodeRedisOptions): NodeRedisClient
   on(event: string | symbol, listener: (...args: never[]) => void): unknown
   listenerCount(event: string | symbol): number
@@ -78,6 +80,7 @@ export class NodeRedisWire implements Wire {
   ) {
     // Without this listener a lost connection ends the process.
     client.on('error', (error: unknown) => events.lost(error))
+    client.on('sharded-channel-moved', (channel: string) => events.misplaced(channel))
     client.on('connect', () => {
       this.hasSocket = true
       // Version 4 is about to write its handshake, and would leave its commands' rejections unhandled.
@@ -97,6 +100,14 @@ export class NodeRedisWire implements Wire {
 
   unsubscribe(channels: string[]): Promise<unknown> {
     return this.client.unsubscribe(channels, this.hear)
+  }
+
+  subscribeSharded(channel: string): Promise<unknown> {
+    return this.client.sSubscribe(channel, this.hear)
+  }
+
+  unsubscribeSharded(channel: string): Promise<unknown> {
+    return this.client.sUnsubscribe(channel, this.hear)
   }
 
   hold(active: boolean): void {

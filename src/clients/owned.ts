@@ -26,16 +26,18 @@ export interface OwnedClientOptions {
   readonly describe: string
   /** Default: the system's. */
   readonly clock?: Clock
+  /** Of a node of a Cluster: told of a sharded channel that it does not have any more. */
+  readonly misplaced?: (channel: string) => void
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
 
 /** Makes a client that connects at its first use: at `connect`, `command` or `subscribe`. */
-export function createOwnedClient(options: OwnedClientOptions): RedisClient {
+export function createOwnedClient(options: OwnedClientOptions): OwnedClient {
   return new OwnedClient(options)
 }
 
-class OwnedClient implements RedisClient {
+export class OwnedClient implements RedisClient {
   readonly library = 'node-redis (own connection)'
   readonly wake = 'publish'
   readonly warnings = []
@@ -72,11 +74,12 @@ class OwnedClient implements RedisClient {
   }
 
   async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
-    // What the server speaks is known from then on.
-    await this.connection.opened()
-    if (this.protocol === 3) return this.connection.subscribe(channel, listener)
-    this.inbox ??= this.makeConnection()
-    return this.inbox.subscribe(channel, listener)
+    return (await this.messages()).subscribe(channel, listener)
+  }
+
+  /** To a node of a Cluster. */
+  async subscribeSharded(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
+    return (await this.messages()).subscribe(channel, listener, true)
   }
 
   watch(listener: ConnectionListener): () => void {
@@ -92,13 +95,22 @@ class OwnedClient implements RedisClient {
     this.inbox?.close()
   }
 
+  /** The connection on which messages are heard. */
+  private async messages(): Promise<Connection<NodeRedisWire>> {
+    // What the server speaks is known from then on.
+    await this.connection.opened()
+    if (this.protocol === 3) return this.connection
+    this.inbox ??= this.makeConnection()
+    return this.inbox
+  }
+
   private readonly rethrow = (error: unknown): never => {
     const plain = toClientError(error)
     throw plain.code === 'REPLY' ? plain : this.connection.explain(plain)
   }
 
   private makeConnection(mend?: (error: ClientError) => boolean): Connection<NodeRedisWire> {
-    const { options, describe, clock = systemClock } = this.given
+    const { options, describe, clock = systemClock, misplaced } = this.given
     return new Connection({
       makeWire: (events) => this.makeWire(events),
       describe,
@@ -107,6 +119,7 @@ class OwnedClient implements RedisClient {
       secrets: secretsOf(options),
       delayMs: delayOf(options),
       mend,
+      misplaced,
     })
   }
 

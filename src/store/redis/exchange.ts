@@ -3,12 +3,13 @@
  * answered or fails within a bound, and the server's clock is bounded from each answer.
  */
 
-import type { RedisClient } from '../../clients/client.js'
+import type { NodeCommand, RedisClient } from '../../clients/client.js'
 import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
 import { KeepAlive } from './keep-alive.js'
+import { typesOf } from './keys.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
 
@@ -59,6 +60,7 @@ export class Exchange {
   private readonly keepAlive: KeepAlive
   /** How often requests have gone unanswered since the last answer. */
   private silences = 0
+  private readonly isCluster: boolean
   private lastProblem: Error | undefined
   private closed = false
   private readonly unwatch: () => void
@@ -72,6 +74,7 @@ export class Exchange {
     private readonly explain: (key: string, conflict: StoreFailure) => Promise<StoreFailure> = async (_, conflict) => conflict,
   ) {
     this.keepAlive = new KeepAlive(client, clock)
+    this.isCluster = client.isCluster === true
     this.unwatch = client.watch({
       up: () => this.onUp(),
       down: (error) => this.onDown(error),
@@ -110,8 +113,16 @@ export class Exchange {
   }
 
   /** Sends a plain command, under the same limit as everything else. */
-  command(args: readonly string[]): Promise<unknown> {
-    return this.bounded(() => this.client.command(args), String(args[0]))
+  command(args: readonly string[], key?: string): Promise<unknown> {
+    return this.bounded(() => this.client.command(args, key), String(args[0]))
+  }
+
+  /** What sends plain commands, under the same limit, to each node that has keys. */
+  async nodes(): Promise<NodeCommand[]> {
+    if (this.client.primaries === undefined) return [(args) => this.command(args)]
+    // Which they are is known when it is up.
+    const primaries = await this.bounded(async () => this.client.primaries?.() ?? [], 'the list of primaries')
+    return primaries.map((send) => (args) => this.bounded(() => send(args), String(args[0])))
   }
 
   /** Makes a request that is no operation as soon as there is a connection, bounds it, and keeps the process alive until it settles. */
@@ -177,6 +188,11 @@ export class Exchange {
     }
     const all = this.pending
     this.pending = []
+    if (this.isCluster) for (const ofOneName of byKey(all)) this.dispatchAll(ofOneName)
+    else this.dispatchAll(all)
+  }
+
+  private dispatchAll(all: readonly Operation[]): void {
     if (all.length <= this.batchLimit) return this.dispatch(all)
     for (let from = 0; from < all.length; from += this.batchLimit) this.dispatch(all.slice(from, from + this.batchLimit))
   }
@@ -194,8 +210,10 @@ export class Exchange {
       args[3 + i] = key
       args[3 + count + i] = text
     }
+    const { key } = operations[0] as Operation
+    if (this.isCluster) declareKeys(args, key, count)
     // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
-    this.client.command(args).then(
+    this.client.command(args, key).then(
       (reply) => this.deliver(sent, reply),
       (error) => this.notCarriedOut(sent, args, error),
     )
@@ -208,7 +226,8 @@ export class Exchange {
     // The server was restarted, or its scripts were flushed: EVAL loads the script again.
     args[0] = 'EVAL'
     args[1] = this.script.source
-    this.client.command(args).then(
+    // Every node of a Cluster has scripts of its own.
+    this.client.command(args, sent.operations[0]?.key).then(
       (reply) => this.deliver(sent, reply),
       (again) => this.notCarriedOut(sent, args, again),
     )
@@ -312,12 +331,14 @@ export class Exchange {
     for (const sent of inFlight) {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
       this.settle(sent, failure)
+      // Other nodes may answer as ever; which of its nodes says nothing, the client can tell by the key.
+      if (this.isCluster) this.client.reconnect(sent.operations[0]?.key)
     }
     if (this.inFlight.length < inFlight.length) this.silences += 1
     const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
-    if (this.silences >= SILENCES) {
+    if (this.silences >= SILENCES && !this.isCluster) {
       this.silences = 0
       this.client.reconnect()
     }
@@ -328,4 +349,25 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
+}
+
+/** The operations of each name, in their order: a call to a Cluster must not have keys of two names. */
+function byKey(operations: readonly Operation[]): Iterable<Operation[]> {
+  const groups = new Map<string, Operation[]>()
+  for (const operation of operations) {
+    const group = groups.get(operation.key)
+    if (group === undefined) groups.set(operation.key, [operation])
+    else group.push(operation)
+  }
+  return groups.values()
+}
+
+/**
+ * Adds the keys that the script makes of the state key. A Cluster looks at the keys that it is told of: while a slot moves, a call whose keys
+ * are not all in one place is refused as a whole, and not carried out on a part of them.
+ */
+function declareKeys(args: string[], stateKey: string, operations: number): void {
+  const [, ...others] = typesOf(stateKey)
+  args[2] = String(operations + others.length)
+  args.splice(3 + operations, 0, ...others.map(([key]) => key))
 }

@@ -4,7 +4,7 @@
  * Where to look: `keys.ts` names keys and channels, `exchange.ts` sends and bounds requests, `inbox.ts` hears grants, `replies.ts` decodes.
  */
 
-import type { RedisClient } from '../../clients/client.js'
+import type { NodeCommand, RedisClient } from '../../clients/client.js'
 import { type Clock, systemClock } from '../../util/clock.js'
 import {
   type ClaimReply,
@@ -91,9 +91,11 @@ export class RedisStore implements LockStore {
     const { id, permits, limit, ttlMs, priority, ticket, info } = request
     const key = this.keys.stateKey(request.name)
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
-    const wake = this.inbox.wakeOf(sessionOf(id))
+    const wake = this.inbox.wakeOf(sessionOf(id), request.name)
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
-    return this.exchange.send(key, text, replies.claimReply)
+    const reply = this.exchange.send(key, text, replies.claimReply)
+    if (wake === 'c') void this.inbox.hearNearby(request, reply)
+    return reply
   }
 
   renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
@@ -118,6 +120,7 @@ export class RedisStore implements LockStore {
 
   async close(): Promise<void> {
     this.unwatch()
+    this.inbox.close()
     this.exchange.close()
     await this.client.close()
   }
@@ -126,7 +129,7 @@ export class RedisStore implements LockStore {
   private async explainConflict(stateKey: string, failure: StoreFailure): Promise<StoreFailure> {
     for (const [key, needed] of typesOf(stateKey)) {
       // Without the right to ask, what the server said must do.
-      const type = String(await this.exchange.command(['TYPE', key]).catch(() => 'none'))
+      const type = String(await this.exchange.command(['TYPE', key], key).catch(() => 'none'))
       if (type === 'none' || type === needed) continue
       return new StoreFailure('conflict', `${key} holds a ${type} that is not ours; a lock needs a ${needed} there`, failure)
     }
@@ -145,19 +148,22 @@ export class RedisStore implements LockStore {
 
   /** The names under which there is state, found by SCAN. */
   private async names(namePrefix: string): Promise<string[]> {
-    const names = new Set<string>()
+    const nodes = await this.exchange.nodes()
+    const keys = (await Promise.all(nodes.map((send) => this.scan(send, this.keys.pattern(namePrefix))))).flat()
+    const names = keys.map((key) => this.keys.nameOf(key)).filter((name) => name?.startsWith(namePrefix))
+    return [...new Set(names as string[])]
+  }
+
+  private async scan(send: NodeCommand, pattern: string): Promise<string[]> {
+    const found: string[] = []
     let cursor = '0'
     for (let round = 0; round < SCAN_ROUNDS; round++) {
-      const reply = await this.exchange.command(['SCAN', cursor, 'MATCH', this.keys.pattern(namePrefix), 'COUNT', '1000'])
-      const [next, keys] = reply as [unknown, unknown[]]
-      for (const key of keys) {
-        const name = this.keys.nameOf(String(key))
-        if (name?.startsWith(namePrefix)) names.add(name)
-      }
+      const [next, keys] = (await send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', '1000'])) as [unknown, unknown[]]
+      for (const key of keys) found.push(String(key))
       cursor = String(next)
       if (cursor === '0') break
     }
-    return [...names]
+    return found
   }
 
   /** Once: is this a server that throws keys away when memory is short? INFO tells where CONFIG is forbidden. */
@@ -165,10 +171,11 @@ export class RedisStore implements LockStore {
     if (this.inspected) return
     this.inspected = true
     try {
-      const memory = String(await this.exchange.command(['INFO', 'memory']))
-      const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'noeviction'
-      const limited = !/^maxmemory:0\s*$/m.test(memory)
-      if (limited && policy !== 'noeviction') {
+      for (const send of await this.exchange.nodes()) {
+        const memory = String(await send(['INFO', 'memory']))
+        const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'noeviction'
+        const limited = !/^maxmemory:0\s*$/m.test(memory)
+        if (!limited || policy === 'noeviction') continue
         this.warn('EVICTION', `maxmemory-policy ${policy} may evict locks when memory is short; an evicted lock is lost. Use noeviction`)
       }
     } catch {

@@ -19,10 +19,13 @@ export interface Answer {
 /** First words of error replies that may be gone when asked again. */
 const PASSING = new Set(['LOADING', 'BUSY', 'MASTERDOWN', 'READONLY', 'NOREPLICAS', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'MISCONF'])
 
+/** The second: a script that emptied a key looks for it in a slot that is on its way to another node. */
+const PASSING_TEXT = /max number of clients reached|attempted to access a non local key/
+
 /** What a server's error means for whoever asked. `code` is its first word, `text` its words. */
 export function serverFailure(code: string, text: string, key?: string): StoreFailure {
   if (code === 'WRONGTYPE') return new StoreFailure('conflict', `${key ?? 'a key'} or a key beside it holds data of another type: ${text}`)
-  if (PASSING.has(code) || text.includes('max number of clients reached')) return new StoreFailure('unreachable', text)
+  if (PASSING.has(code) || PASSING_TEXT.test(text)) return new StoreFailure('unreachable', text)
   return new StoreFailure('refused', text + missingRight(text, key))
 }
 

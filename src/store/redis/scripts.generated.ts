@@ -12,7 +12,7 @@ end
 local replies = { now_us_text }
 local operations, nested
 local same_ttl, same_ends, same_keep
-for i = 1, #KEYS do
+for i = 1, #ARGV do
 local key, operation = KEYS[i], ARGV[i]
 local letter = string.sub(operation, 1, 1)
 local ok, reply = true, nil
@@ -229,19 +229,30 @@ local FOREWARN_BOUND = 10
 local function member_of(ticket, id)
 return string.format('%016.0f %s', ticket, id)
 end
-local function tell(id, wake, message)
+local function dequeue(s, id, member)
+redis.call('ZREM', s.queue, member)
+redis.call('HDEL', s.waiters, id)
+end
+local function channel_of(key, id, wake)
+local session = string.match(id, '^[^.]+')
+if wake ~= 's' then return INBOX .. session end
+return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
+end
+local function tell(key, id, wake, message)
 if wake == '-' then return 1 end
-local channel = INBOX .. string.match(id, '^[^.]+')
-local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
+local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
 if type(receivers) ~= 'number' or wake == 'c' then return 1 end
 return receivers
+end
+local function recall(key, id, wake)
+if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
 end
 local function end_solitude(s, id)
 for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
 local other = string.sub(member, 18)
 if string.match(other, '^[^.]+') ~= string.match(id, '^[^.]+') then
 local record = redis.call('HGET', s.waiters, other)
-if record then tell(other, parse_waiter(record).wake, 'o ' .. other) end
+if record then tell(s.key, other, parse_waiter(record).wake, 'o ' .. other) end
 end
 end
 end
@@ -271,13 +282,9 @@ local waiters = first and 1 or redis.call('ZCARD', s.queue)
 if waiters == 2 and not record then end_solitude(s, id) end
 return w.ticket, waiters
 end
-local function dequeue(s, id, member)
-redis.call('ZREM', s.queue, member)
-redis.call('HDEL', s.waiters, id)
-end
-local function is_heard(id, wake)
+local function is_heard(key, id, wake)
 if wake ~= 'p' and wake ~= 's' then return true end
-local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', INBOX .. string.match(id, '^[^.]+'))
+local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
 return reply.err ~= nil or reply[2] ~= 0
 end
 local function forewarn(s, lease)
@@ -286,7 +293,7 @@ for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, FOREWARN_BOUND - 1)) do
 local id = string.sub(member, 18)
 local record = redis.call('HGET', s.waiters, id)
 local w = record and parse_waiter(record)
-if w and w.ttl / 2 >= lease and tell(id, w.wake, 'c ' .. id) > 0 then return end
+if w and w.ttl / 2 >= lease and tell(s.key, id, w.wake, 'c ' .. id) > 0 then return end
 end
 end
 local function pump(s, own, lease)
@@ -310,8 +317,9 @@ local w = record and parse_waiter(record)
 if not w or now - w.seen > WAITER_LIFE then
 dequeue(s, id, member)
 elseif not fits(s, w.mode, w.permits, w.limit) then
-if id == own or is_heard(id, w.wake) then break end
+if id == own or is_heard(s.key, id, w.wake) then break end
 dequeue(s, id, member)
+recall(s.key, id, w.wake)
 else
 dequeue(s, id, member)
 if id == own then
@@ -322,6 +330,8 @@ local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(win
 if tell(id, w.wake, message) > 0 then
 grant(s, id, w, window)
 shortest = math.min(shortest or window, window)
+else
+recall(s.key, id, w.wake)
 end
 end
 end
@@ -445,7 +455,7 @@ if h.mode ~= 'w' then
 redis.call('HDEL', key, id)
 if h.expires > now then
 removed = removed + 1
-tell(id, 'p', 'c ' .. id)
+tell(key, id, 'c', 'c ' .. id)
 end
 end
 end
