@@ -3,8 +3,11 @@
 import { LockOptionError } from '../errors.js'
 import type { RedisClient } from './client.js'
 import { GlidePort } from './glide.js'
+import { GlideClusterPort } from './glide-cluster.js'
 import type { GlideClient } from './glide-wire.js'
-import { type IoredisClient, IoredisPort } from './ioredis.js'
+import { IoredisPort } from './ioredis.js'
+import { type IoredisCluster, IoredisClusterPort } from './ioredis-cluster.js'
+import type { IoredisClient } from './ioredis-wire.js'
 import { type LegacyClient, LegacyPort } from './legacy.js'
 import { NodeRedisPort } from './node-redis.js'
 import { type NodeRedisCluster, NodeRedisClusterPort } from './node-redis-cluster.js'
@@ -32,11 +35,11 @@ function kindOf(client: Methods): Kind {
   if (client.has('command', 'keepProcessAlive')) return { port: (port: RedisClient) => port }
   if (client.has('then')) return refused('a promise', `await it, and pass ${ACCEPTED}`)
   if (client.has('customCommand')) {
-    if (client.has('invokeScriptWithRoute')) return unsupported('a Valkey GLIDE cluster client')
+    if (client.has('invokeScriptWithRoute')) return { port: (glide: GlideClient) => new GlideClusterPort(glide) }
     return { port: (glide: GlideClient) => new GlidePort(glide) }
   }
   if (client.has('callBuffer', 'defineCommand')) {
-    if (client.value('isCluster') === true) return unsupported('an ioredis Cluster')
+    if (client.value('isCluster') === true) return { port: (cluster: IoredisCluster) => new IoredisClusterPort(cluster) }
     return { port: (ioredis: IoredisClient) => new IoredisPort(ioredis) }
   }
   if (client.has('execute') && client.knows('totalClients')) {

@@ -5,7 +5,7 @@
 
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { type ChannelListener, ClientError } from './client.js'
-import { type GlideClient, type GlideOptions, glideError } from './glide-wire.js'
+import { type GlideClient, type GlideCommandOptions, type GlideOptions, glideError } from './glide-wire.js'
 
 /** How long the server may take to confirm a subscription, with the connecting before it. */
 const SUBSCRIBE_MS = 5_000
@@ -163,18 +163,26 @@ function leave(client: GlideClient, { name, kind }: Channel): Promise<unknown> {
   return kind === 'sharded' ? client.sunsubscribe([name], SUBSCRIBE_MS) : client.unsubscribe([name], SUBSCRIBE_MS)
 }
 
-/** GLIDE keeps a refused subscription to itself, and goes on trying. Who may not publish on a channel may not subscribe to it either. */
-async function expectRight(client: GlideClient, { name }: Channel): Promise<void> {
-  const error = await client.customCommand(['PUBLISH', name, '']).then(() => undefined, glideError)
-  if (error?.replyCode === 'NOPERM') throw error
+/**
+ * GLIDE keeps a refused subscription to itself, and goes on trying. Who may not publish on a channel may not subscribe to it either, and a server
+ * that does not know one of the two does not know the other.
+ */
+async function expectRight(client: GlideClient, { name, kind }: Channel): Promise<void> {
+  const command = kind === 'sharded' ? 'SPUBLISH' : 'PUBLISH'
+  const error = await client.customCommand([command, name, ''], placeOf(client, name)).then(() => undefined, glideError)
+  if (error?.code === 'REPLY') throw error
+}
+
+/** On a Cluster: the node that GLIDE subscribes on. */
+function placeOf(client: GlideClient, name: string): GlideCommandOptions | undefined {
+  if (client.invokeScriptWithRoute === undefined) return undefined
+  return { route: { type: 'primarySlotKey', key: name }, decoder: BYTES }
 }
 
 /** The connection that the channel's node knows this client by; undefined when nothing was answered. */
 async function connectionOf(client: GlideClient, { name }: Channel): Promise<string | undefined> {
-  const options = { route: { type: 'primarySlotKey', key: name }, decoder: BYTES }
-  const isCluster = client.invokeScriptWithRoute !== undefined
   try {
-    const info = String(await client.customCommand(['CLIENT', 'INFO'], isCluster ? options : undefined))
+    const info = String(await client.customCommand(['CLIENT', 'INFO'], placeOf(client, name)))
     return /\bid=\d+ addr=\S+/.exec(info)?.[0] ?? 'one that answers'
   } catch (error) {
     // A server that does not know the command, or a user who may not: what is left to notice is that nothing is answered.

@@ -7,19 +7,20 @@ import { createHash } from 'node:crypto'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { type ChannelListener, ClientError, type ConnectionListener, type RedisClient, type WakeKind } from './client.js'
 import { GlideInbox } from './glide-inbox.js'
-import { type GlideClient, glideError } from './glide-wire.js'
+import { type GlideClient, type GlideCommandOptions, glideError } from './glide-wire.js'
 
 /** The wait between two questions whether the connection stands again; each takes up to GLIDE's `requestTimeout` besides. */
 const PROBE_EVERY_MS = 100
 
 /** Bytes: GLIDE's own way to text throws away a whole reply for one name in it that is none. */
-const COMMAND_OPTIONS = Object.freeze({ decoder: 0 })
+export const BYTES = 0
+const COMMAND_OPTIONS = Object.freeze({ decoder: BYTES })
 
 export class GlidePort implements RedisClient {
-  readonly library = 'glide'
+  readonly library: string = 'glide'
   readonly wake: WakeKind
   readonly warnings = []
-  private readonly inbox: GlideInbox
+  protected readonly inbox: GlideInbox
   private closed = false
   private isDown = false
   private lastError: ClientError | undefined
@@ -30,13 +31,13 @@ export class GlidePort implements RedisClient {
   private readonly watchers = new Set<ConnectionListener>()
 
   constructor(
-    private readonly client: GlideClient,
+    protected readonly client: GlideClient,
     private readonly clock: Clock = systemClock,
   ) {
     // A class of the caller's that wraps GLIDE's can't be made a second time, and versions before 2.3 subscribe at their making only.
     const canHear =
       typeof client.constructor.createClient === 'function' && client.config !== undefined && typeof client.subscribe === 'function'
-    this.wake = canHear ? 'publish' : 'none'
+    this.wake = canHear ? (client.invokeScriptWithRoute ? 'spublish' : 'publish') : 'none'
     this.inbox = new GlideInbox(client, clock)
   }
 
@@ -49,20 +50,12 @@ export class GlidePort implements RedisClient {
     if (this.isOver) this.tellDown()
   }
 
-  reconnect(): void {
-    this.suspect()
+  reconnect(_key?: string): void {
+    this.suspect(undefined)
   }
 
   command(args: readonly string[]): Promise<unknown> {
-    if (!this.isUp) return Promise.reject(this.reason)
-    if (args[0] === 'EVALSHA' && !this.loaded.has(args[1] as string)) return Promise.reject(unknownScript())
-    if (args[0] === 'EVAL')
-      this.loaded.add(
-        createHash('sha1')
-          .update(args[1] as string)
-          .digest('hex'),
-      )
-    return this.client.customCommand(args, COMMAND_OPTIONS).then(asText, this.rethrow)
+    return this.send(args, COMMAND_OPTIONS, this.rethrow)
   }
 
   async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
@@ -86,65 +79,83 @@ export class GlidePort implements RedisClient {
     this.inbox.close()
   }
 
-  private get isOver(): boolean {
-    return this.client.isClosed === true
+  /** @param failed what is made of a failure; it throws */
+  protected send(args: readonly string[], options: GlideCommandOptions, failed: (error: unknown) => never): Promise<unknown> {
+    const [name, script = ''] = args
+    if (!this.isUp) return Promise.reject(this.reason)
+    if (name === 'EVALSHA' && !this.loaded.has(script)) return Promise.reject(unknownScript())
+    if (name === 'EVAL') this.loaded.add(createHash('sha1').update(script).digest('hex'))
+    return this.client.customCommand(args, options).then(asText, failed)
   }
 
-  private get reason(): ClientError {
-    if (this.closed) return new ClientError('CLOSED', 'the client was closed')
-    if (this.isOver) return new ClientError('CLOSED', 'the client was closed by its owner')
-    return this.lastError ?? new ClientError('CONNECTION', 'the client is not connected')
-  }
-
-  /** Made once for all commands, as their only handler of failures. */
-  private readonly rethrow = (error: unknown): never => {
+  /** What a command failed of, as our error. A failure that is no answer of the server's raises a question, to be sent with these options. */
+  protected explain(error: unknown, question?: GlideCommandOptions): ClientError {
     const plain = glideError(error)
-    if (plain.code === 'REPLY') throw plain
+    if (plain.code === 'REPLY') return plain
     if (this.closed || this.isOver) {
       this.tellDown()
-      throw this.reason
+      return this.reason
     }
-    // Of a limit that ran out nothing follows for the other commands; a lost connection has taken all of them along.
-    if ((error as Error).name === 'ConnectionError') this.goDown(plain)
-    this.suspect()
-    throw plain
+    this.suspect(question, (error as Error).name === 'ConnectionError' ? plain : undefined)
+    return plain
   }
 
-  private suspect(): void {
+  /** Of a limit that ran out nothing follows for the other commands; a lost connection has taken all of them along. */
+  protected suspect(question: GlideCommandOptions | undefined, loss?: ClientError): void {
+    if (loss !== undefined) this.goDown(loss)
     if (this.probing || this.closed) return
     this.probing = true
-    this.probe()
+    this.probe(question)
   }
 
-  private probe(): void {
-    this.client.customCommand(['PING']).then(
-      () => this.goUp(),
-      (error) => {
-        const plain = glideError(error)
-        if (this.closed) return
-        // It answers, if only that it is loading its data.
-        if (plain.code === 'REPLY') return this.goUp()
-        this.goDown(plain)
-        if (this.isOver) this.probing = false
-        else this.timer = this.clock.after(PROBE_EVERY_MS, () => this.probe())
-      },
-    )
+  /** The question was not answered; it will be asked again. */
+  protected unanswered(error: ClientError): void {
+    this.goDown(error)
   }
 
-  private goUp(): void {
-    this.probing = false
-    if (!this.isDown) return
+  /** @param always tells those who watch even if it was not down */
+  protected goUp(always = false): void {
+    const wasDown = this.isDown
     this.isDown = false
-    this.lastError = undefined
-    if (this.isUp) for (const watcher of this.watchers) watcher.up()
+    if (this.isUp && (wasDown || always)) for (const watcher of this.watchers) watcher.up()
   }
 
-  private goDown(error: ClientError): void {
+  protected goDown(error: ClientError): void {
     this.isDown = true
     this.lastError = error
     // What a server that was started anew knows of scripts is nothing.
     this.loaded.clear()
     this.tellDown()
+  }
+
+  protected get reason(): ClientError {
+    if (this.closed) return new ClientError('CLOSED', 'the client was closed')
+    if (this.isOver) return new ClientError('CLOSED', 'the client was closed by its owner')
+    return this.lastError ?? new ClientError('CONNECTION', 'the client is not connected')
+  }
+
+  private get isOver(): boolean {
+    return this.client.isClosed === true
+  }
+
+  private readonly rethrow = (error: unknown): never => {
+    throw this.explain(error)
+  }
+
+  private probe(question: GlideCommandOptions | undefined): void {
+    const answered = (): void => {
+      this.probing = false
+      this.goUp()
+    }
+    this.client.customCommand(['PING'], question).then(answered, (error) => {
+      const plain = glideError(error)
+      if (this.closed) return
+      // It answers, if only that it is loading its data.
+      if (plain.code === 'REPLY') return answered()
+      this.unanswered(plain)
+      if (this.isOver) this.probing = false
+      else this.timer = this.clock.after(PROBE_EVERY_MS, () => this.probe(question))
+    })
   }
 
   private tellDown(): void {
@@ -158,7 +169,7 @@ function unknownScript(): ClientError {
 }
 
 /** Text for bytes, and a flat list for what RESP3 calls a map. */
-function asText(reply: unknown): unknown {
+export function asText(reply: unknown): unknown {
   if (Buffer.isBuffer(reply)) return reply.toString()
   if (!Array.isArray(reply)) return reply
   return reply.flatMap((item) => (isPair(item) ? [asText(item.key), asText(item.value)] : [asText(item)]))
