@@ -11,6 +11,7 @@ import type { IoredisClient } from './ioredis-wire.js'
 import { type LegacyClient, LegacyPort } from './legacy.js'
 import { NodeRedisPort } from './node-redis.js'
 import { type NodeRedisCluster, NodeRedisClusterPort } from './node-redis-cluster.js'
+import { type NodeRedisSentinel, NodeRedisSentinelPort } from './node-redis-sentinel.js'
 import type { NodeRedisClient } from './node-redis-wire.js'
 
 const ACCEPTED = 'a client of redis, @redis/client, ioredis, iovalkey or @valkey/valkey-glide'
@@ -46,7 +47,7 @@ function kindOf(client: Methods): Kind {
     return refused('a node-redis pool', `a pool can't hear messages: pass ${ACCEPTED}`)
   }
   if (client.has('sendCommand') && (client.knows('isOpen') || client.has('sSubscribe'))) {
-    if (client.has('getSentinelNode')) return unsupported('a node-redis sentinel')
+    if (client.has('getSentinelNode')) return { port: (sentinel: NodeRedisSentinel) => new NodeRedisSentinelPort(sentinel) }
     if (client.has('getSlotRandomNode')) return { port: (cluster: NodeRedisCluster) => new NodeRedisClusterPort(cluster) }
     return { port: (nodeRedis: NodeRedisClient) => new NodeRedisPort(nodeRedis) }
   }

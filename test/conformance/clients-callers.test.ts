@@ -3,7 +3,7 @@ import { afterEach, describe, expect, inject, test } from 'vitest'
 import { freePort, type RedisServer, type StartOptions, startRedis } from '../../scripts/redis-server.mjs'
 import type { ClientError, RedisClient } from '../../src/clients/client.js'
 import { toRedisClient } from '../../src/clients/detect.js'
-import { everythingIn, LIBRARIES, type Library, nodeRedis, type Raw } from '../support/libraries.js'
+import { byName, everythingIn, LIBRARIES, nodeRedis, type Raw } from '../support/libraries.js'
 import { useRedis } from '../support/redis.js'
 import { until } from '../support/until.js'
 
@@ -24,12 +24,6 @@ const recorder = () => {
 
 async function microtasks(turns: number): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await null
-}
-
-function byName(name: string): Library {
-  const library = LIBRARIES.find((one) => one.name === name)
-  if (!library) throw new Error(`no library ${name}`)
-  return library
 }
 
 function port(raw: Raw, end: () => unknown): RedisClient {
@@ -230,7 +224,7 @@ describe('a message connection of our own', () => {
 test('a message connection that gets no answer is given up', async () => {
   const server = await start({})
   const names = ['redis 4', 'redis 5', 'ioredis 6', 'ioredis 5', 'iovalkey', 'redis 3', 'redis 2']
-  const made = await Promise.all(names.map((name) => byName(name).connect(server.port)))
+  const made = await Promise.all(names.map((name) => byName(LIBRARIES, name).connect(server.port)))
   for (const { client, dispose } of made) cleanups.push(dispose, () => client.close())
   // Each asks at its first subscription what its connection speaks, and now there is an answer.
   await Promise.all(made.map(({ client }) => client.subscribe('c', recorder())))
