@@ -54,12 +54,12 @@ function kindOf(client: Methods): Kind {
   if (client.has('send_command') || client.knows('haredis_version')) return { port: (legacy: LegacyClient) => new LegacyPort(legacy) }
   if (client.has('sendCommand', 'multi'))
     return refused("a node-redis client's legacy() view", 'pass the client that legacy() was called on')
-  if (client.has('send', 'duplicate') && client.knows('connected')) return unsupported("Bun's RedisClient")
+  if (client.has('send', 'duplicate') && client.knows('connected')) {
+    return refused("Bun's RedisClient", `which never subscribes again after a lost connection: pass ${ACCEPTED}`, ', ')
+  }
   if (client.has('createClient')) return refused('a module', `pass ${ACCEPTED}`)
   return { refused: `must be ${ACCEPTED}` }
 }
-
-const unsupported = (what: string): Kind => refused(what, `which is not supported by this version: pass ${ACCEPTED}`, ', ')
 
 const refused = (what: string, reason: string, joint = ': '): Kind => ({ refused: `is ${what}${joint}${reason}` })
 

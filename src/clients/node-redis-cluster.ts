@@ -43,6 +43,8 @@ const COMMAND_OPTIONS = Object.freeze({ timeout: 0, typeMapping: Object.freeze({
 const LOOK_EVERY_MS = 250
 /** A question that a node does not answer in this time is given up. */
 const ANSWER_MS = 500
+/** A node that is being connected to is waited for, so long at most. */
+const OPENING_MS = 1_000
 /** The library is sent to a random node, which may be the one that died: so often it is tried. */
 const MOST_NUDGES = 4
 
@@ -115,7 +117,7 @@ export class NodeRedisClusterPort extends CallerCluster {
   private nodeOf(node: LibraryNode | undefined): Node | undefined {
     if (node === undefined) return undefined
     let found = this.nodes.get(node)
-    if (found === undefined) this.nodes.set(node, (found = new Node(node, this.cluster)))
+    if (found === undefined) this.nodes.set(node, (found = new Node(node, this.cluster, this.clock)))
     return found
   }
 
@@ -186,9 +188,13 @@ export class NodeRedisClusterPort extends CallerCluster {
 }
 
 class Node implements ClusterNode {
+  /** Until the client that the first command needed is there, or has taken too long. */
+  private opening: Promise<unknown> | undefined
+
   constructor(
     private readonly node: LibraryNode,
     private readonly cluster: NodeRedisCluster,
+    private readonly clock: Clock,
   ) {}
 
   get address(): string {
@@ -196,19 +202,33 @@ class Node implements ClusterNode {
   }
 
   get isUp(): boolean {
-    const { client } = this.node
     // One that is not there yet is made by the first command.
-    return client === undefined || ('isReady' in client && client.isReady)
+    return this.node.client === undefined || this.opening !== undefined || this.ready !== undefined
   }
 
   send(args: readonly string[]): Promise<unknown> {
+    return this.ready?.sendCommand(args, COMMAND_OPTIONS) ?? this.sendFirst(args)
+  }
+
+  private get ready(): NodeRedisClient | undefined {
     const { client } = this.node
-    if (client !== undefined && 'isReady' in client) return client.sendCommand(args, COMMAND_OPTIONS)
-    return this.sendFirst(args)
+    return client !== undefined && 'isReady' in client && client.isReady ? client : undefined
   }
 
   private async sendFirst(args: readonly string[]): Promise<unknown> {
-    const client = await this.cluster.nodeClient(this.node)
-    return client.sendCommand(args, COMMAND_OPTIONS)
+    this.opening ??= this.open().finally(() => {
+      this.opening = undefined
+    })
+    await this.opening
+    if (this.ready === undefined) throw new ClientError('CONNECTION', `${this.address}: not connected`)
+    return this.ready.sendCommand(args, COMMAND_OPTIONS)
+  }
+
+  private async open(): Promise<unknown> {
+    let timer: Timer | undefined
+    const late = new Promise((resolve) => {
+      timer = this.clock.after(OPENING_MS, () => resolve(undefined))
+    })
+    return Promise.race([this.cluster.nodeClient(this.node), late]).finally(() => timer?.cancel())
   }
 }

@@ -327,7 +327,7 @@ own_token, own_followed = grant(s, id, w, lease), followed
 else
 local window = math.min(CLAIM_WINDOW, w.ttl)
 local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window), followed }, ' ')
-if tell(id, w.wake, message) > 0 then
+if tell(s.key, id, w.wake, message) > 0 then
 grant(s, id, w, window)
 shortest = math.min(shortest or window, window)
 else
