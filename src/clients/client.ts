@@ -71,7 +71,7 @@ export interface RedisClient {
    */
   command(args: readonly string[], key?: string): Promise<unknown>
   /** Of a Cluster: its primaries at present, for commands that look at all keys. */
-  primaries?(): readonly NodeCommand[]
+  primaries?(): readonly NodeCommand[] | Promise<readonly NodeCommand[]>
   /**
    * Subscribes to a channel, on the command connection where the library can hear pushes there, else on a second connection that
    * this port opens and owns. Resolves when the server has confirmed. The subscription is renewed by itself after a lost
