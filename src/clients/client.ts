@@ -59,6 +59,8 @@ export interface RedisClient {
    * @param key of a Cluster: only the connections to the node that has this key
    */
   reconnect(key?: string): void
+  /** The server refused what only a primary does: whoever knows how to find out looks whether another is the primary now. */
+  lookAgain?(): void
   /**
    * Sends one command, its name first, and resolves to the raw reply: text, `null`, lists of these, and integers, which come as a number
    * or, where the caller configured the library so, as digits. A list in a list arrives; one in that does not with every library (redis

@@ -28,8 +28,8 @@ export interface OwnedClientOptions {
   locate?(): Promise<NodeRedisOptions>
   /** Looks at a new connection before it is used; when it rejects, the attempt has failed. */
   inspect?(send: NodeCommand): Promise<unknown>
-  /** Told of each error that the server replied to a command. */
-  refused?(error: ClientError): void
+  /** See {@link RedisClient.lookAgain}. */
+  lookAgain?(): void
   /** More passwords than those in `options`, to be cut out of every text. */
   readonly secrets?: readonly string[]
   /** Default: the system's. */
@@ -88,6 +88,10 @@ class OwnedClient implements OwnedRedisClient {
     return this.connection.opened()
   }
 
+  lookAgain(): void {
+    this.given.lookAgain?.()
+  }
+
   redirect(reason: string): void {
     this.connection.redirect(reason)
     this.inbox?.redirect(reason)
@@ -132,9 +136,7 @@ class OwnedClient implements OwnedRedisClient {
 
   private readonly rethrow = (error: unknown): never => {
     const plain = toClientError(error)
-    if (plain.code !== 'REPLY') throw this.connection.explain(plain)
-    this.given.refused?.(plain)
-    throw plain
+    throw plain.code === 'REPLY' ? plain : this.connection.explain(plain)
   }
 
   private makeConnection(mend?: (error: ClientError) => boolean): Connection<NodeRedisWire> {

@@ -55,8 +55,6 @@ const CONNECT_TIMEOUT_MS = 5_000
 const GRACE_MS = 250
 /** What the nodes are is asked again no more often than this. */
 const ASK_AGAIN_MS = 1_000
-/** A node that replies so to a write is not what it was. */
-const ROLE_ERRORS = new Set(['READONLY', 'MASTERDOWN'])
 
 const WHAT: Record<Topology['kind'], string> = {
   single: 'a single server',
@@ -120,34 +118,40 @@ export class NodesStore implements LockStore {
   }
 
   acquire(request: ClaimRequest): Promise<ClaimReply> {
-    const { engine } = this
-    return engine === undefined ? this.open().then((store) => store.acquire(request)) : engine.store.acquire(request)
+    return this.carryOut((store) => store.acquire(request))
   }
 
   renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
-    const { engine } = this
-    return engine === undefined
-      ? this.open().then((store) => store.renew(name, id, ttlMs, holder, minReplicas))
-      : engine.store.renew(name, id, ttlMs, holder, minReplicas)
+    return this.carryOut((store) => store.renew(name, id, ttlMs, holder, minReplicas))
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
-    const { engine } = this
-    return engine === undefined ? this.open().then((store) => store.release(name, id, options)) : engine.store.release(name, id, options)
+    return this.carryOut((store) => store.release(name, id, options))
   }
 
-  async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
-    return (await this.open()).query(filter)
+  query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
+    return this.carryOut((store) => store.query(filter))
   }
 
-  async forceRelease(name: string): Promise<number> {
-    return (await this.open()).forceRelease(name)
+  forceRelease(name: string): Promise<number> {
+    return this.carryOut((store) => store.forceRelease(name))
   }
 
   async close(): Promise<void> {
     this.closed = true
     // What is being asked settles with its connections.
     await Promise.all([this.engine?.store.close(), ...this.nodes.map(({ client }) => client.close())])
+  }
+
+  private carryOut<T>(request: (store: LockStore) => Promise<T>): Promise<T> {
+    const { engine } = this
+    if (engine === undefined) return this.open().then(request)
+    if (engine.kind !== 'quorum') return request(engine.store)
+    return request(engine.store).catch((error) => {
+      // Another engine took over meanwhile, and this one was closed. Requests have ids: the same one twice does no harm.
+      if (engine === this.engine || this.engine === undefined || this.closed) throw error
+      return request(this.engine.store)
+    })
   }
 
   /** The engine, as soon as the nodes have said what they are. One attempt at a time, whoever asks. */
@@ -197,16 +201,15 @@ export class NodesStore implements LockStore {
   /** @throws StoreFailure the nodes can't be locked on, or not now */
   private check(found: Topology | Undecided): Topology {
     const { option, sentinelName, promoteAfterMs } = this.options
-    const addresses = this.nodes.map(({ describe }) => describe)
     if (isUndecided(found)) {
-      const { kind, reason } = found
-      throw kind === 'contradiction' ? new OptionFailure(option, addresses, reason) : new StoreFailure(kind, reason)
+      if (found.kind === 'contradiction') this.refuse(found.reason)
+      throw new StoreFailure(found.kind, found.reason)
     }
     if (promoteAfterMs !== undefined && found.kind !== 'replicas') {
       throw new OptionFailure('failover', 'promote', `needs a primary and its replicas, and not ${WHAT[found.kind]}`)
     }
     if (found.kind !== 'sentinels') {
-      if (option === 'sentinels') throw new OptionFailure(option, addresses, 'must name sentinels, and these are none')
+      if (option === 'sentinels') this.refuse('must name sentinels, and these are none')
       if (sentinelName === undefined) return found
       throw new OptionFailure('sentinelName', sentinelName, 'has no effect: the nodes are no sentinels')
     }
@@ -217,6 +220,11 @@ export class NodesStore implements LockStore {
       throw new OptionFailure('sentinelName', sentinelName, `must be one that they know: ${known}`)
     }
     return found
+  }
+
+  private refuse(reason: string): never {
+    const addresses = this.nodes.map(({ describe }) => describe)
+    throw new OptionFailure(this.options.option, addresses, reason)
   }
 
   private makeEngine(nodes: readonly NamedNode[], topology: Topology): Engine {
@@ -265,9 +273,7 @@ export class NodesStore implements LockStore {
         options,
         describe,
         clock: this.clock,
-        refused: ({ replyCode }) => {
-          if (ROLE_ERRORS.has(replyCode)) this.askAgain()
-        },
+        lookAgain: () => this.askAgain(),
       })
       let wasUp = false
       client.watch({
@@ -303,6 +309,8 @@ export class NodesStore implements LockStore {
   private changed(engine: Engine, found: Topology | Undecided): Topology | undefined {
     if (this.closed || engine !== this.engine || found.kind === engine.kind) return undefined
     try {
+      // At the start they would be taken for former primaries. Here they are voters.
+      if (found.kind === 'replicas' && found.strangers !== undefined) this.refuse(found.strangers)
       return this.check(found)
     } catch (error) {
       if (error instanceof OptionFailure) this.warn('NODES', error.message)

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { type RedisServer, startRedis } from '../../scripts/redis-server.mjs'
 import { createLocksmith, type Locksmith, type LocksmithOptions } from '../../src/index.js'
@@ -38,8 +39,8 @@ function locksmithOf(options: LocksmithOptions): Locksmith {
 const address = ({ port }: RedisServer): string => `127.0.0.1:${port}`
 const primary = (index: number): RedisServer => independent[index] as RedisServer
 /** On which a lock is held. */
-async function holders(servers: readonly RedisServer[]): Promise<RedisServer[]> {
-  const used = await Promise.all(servers.map(async (server) => (await server.command('HGET', '__halocksmith:{k}', 'used')) !== null))
+async function holders(servers: readonly RedisServer[], prefix = '__halocksmith:'): Promise<RedisServer[]> {
+  const used = await Promise.all(servers.map(async (server) => (await server.command('HGET', `${prefix}{k}`, 'used')) !== null))
   return servers.filter((_, i) => used[i])
 }
 
@@ -61,6 +62,15 @@ describe('what the nodes are is found out', () => {
       expect(await holders([now])).toEqual([now])
       expect(await lock.release()).toEqual({ released: true })
     }
+  })
+
+  test('independent primaries: a majority of them grants', async () => {
+    const servers = independent.slice(0, 3)
+    const locksmith = locksmithOf({ nodes: servers.map(address) })
+    const lock = await locksmith.acquire('k')
+    expect((await holders(servers)).length).toBeGreaterThanOrEqual(2)
+    expect(await lock.release()).toEqual({ released: true })
+    expect(await errorOf(locksmith.semaphore('s', 2).acquire())).toMatchObject({ code: 'LOCK_OPTION' })
   })
 
   test('sentinels', async () => {
@@ -133,7 +143,8 @@ describe('a list that is none of these is refused, with each node and its role',
       await until(async () => (await b.command('ROLE'))[3] === 'connected')
       await (await locksmith.acquire('k')).release()
     } finally {
-      await b.command('REPLICAOF', 'NO', 'ONE')
+      // By command it would keep the history that it has in common with the other.
+      await b.restart()
     }
   })
 })
@@ -145,6 +156,14 @@ describe('nodes that are away at the start', () => {
     const nodes = [...set.set.addresses, NOBODY, '127.0.0.1:2']
     await (await locksmithOf({ nodes }).acquire('k')).release()
     await (await locksmithOf({ nodes: [...set.set.sentinelAddresses.slice(1), NOBODY] }).acquire('k')).release()
+  })
+
+  test('also of independent primaries, and of five two may be away', async () => {
+    const nodes = [NOBODY, ...independent.slice(0, 3).map(address), '127.0.0.1:2']
+    // A name of its own: one that voted and came back empty would sit out.
+    const lock = await locksmithOf({ nodes, prefix: 'five:' }).acquire('k')
+    expect((await holders(independent.slice(0, 3), 'five:')).length).toBe(3)
+    await lock.release()
   })
 
   test('of sentinels that are named as such, one is', async () => {
@@ -197,5 +216,51 @@ describe('nodes that are away at the start', () => {
     } finally {
       server.resume()
     }
+  })
+})
+
+describe('nodes that become something else', () => {
+  const [a, b, c] = [() => primary(0), () => primary(1), () => primary(2)]
+  const nodes = () => [a(), b(), c()].map(address)
+
+  afterEach(async () => {
+    await Promise.all([b(), c()].map((server) => server.restart()))
+  })
+
+  async function makeReplica(server: RedisServer): Promise<void> {
+    await server.command('REPLICAOF', '127.0.0.1', a().port)
+    await until(async () => (await server.command('ROLE'))[3] === 'connected')
+  }
+
+  test('one of three that is a replica now: an operator is told, and the others go on', async () => {
+    const locksmith = locksmithOf({ nodes: nodes(), prefix: 'one:' })
+    await (await locksmith.acquire('k')).release()
+    await makeReplica(c())
+    const told: unknown[] = []
+    const hear = (message: unknown) => void told.push(message)
+    subscribe('halocksmith:warning', hear)
+    try {
+      await until(async () => {
+        await (await locksmith.acquire('k')).release()
+        return told.length > 0
+      })
+    } finally {
+      unsubscribe('halocksmith:warning', hear)
+    }
+    expect(told[0]).toMatchObject({ code: 'NODES' })
+    expect((told[0] as { message: string }).message).toContain(`${address(c())} is a replica of ${address(a())}`)
+    await (await locksmith.acquire('k')).release()
+  })
+
+  test('all of them are one set now: its primary is followed', async () => {
+    const locksmith = locksmithOf({ nodes: nodes(), prefix: 'all:' })
+    await (await locksmith.acquire('k')).release()
+    await Promise.all([makeReplica(b()), makeReplica(c())])
+    const lock = await locksmith.acquire('k', { waitMs: 10_000 })
+    expect(lock.fencingToken).toBeGreaterThan(0)
+    await until(async () => (await holders([a()], 'all:')).length === 1)
+    expect(await lock.release()).toEqual({ released: true })
+    // One set knows semaphores, independent servers do not.
+    await (await locksmith.semaphore('s', 2).acquire()).release()
   })
 })

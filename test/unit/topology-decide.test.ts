@@ -77,6 +77,7 @@ describe('a list that is nothing names each node and its role', () => {
     ['a replica of another primary', ['P x', 'R x a', 'R y q'], ['c:1 is a replica of q:1']],
     ['two sets', ['P x', 'R x a', 'P y', 'R y c'], ['b:1 is a replica of a:1', 'd:1 is a replica of c:1']],
     ['independent primaries, and a replica of one', ['P x', 'P y', 'P z', 'R z c'], ['d:1 is a replica of c:1']],
+    ['a primary that was a replica of another, among independent ones', ['P x', 'P y x', 'P z'], ['b:1 is a primary', 'were replicas']],
     ['a primary, and a replica of somebody else', ['P x', 'R y q'], ['b:1 is a replica of q:1']],
   ])('%s', (_, texts, said) => {
     const decision = decide(nodes(texts))

@@ -5,7 +5,9 @@ import { isRefusal } from '../library-errors.js'
 import type { Asked, NodeReport } from './ask.js'
 
 export type Topology =
-  | { readonly kind: 'single' | 'quorum' | 'replicas' | 'cluster' }
+  | { readonly kind: 'single' | 'quorum' | 'cluster' }
+  /** `strangers`: what is to be said of primaries beside the set, where there are any. */
+  | { readonly kind: 'replicas'; readonly strangers: string | undefined }
   /** `watches`: the names of the primaries that they watch. */
   | { readonly kind: 'sentinels'; readonly watches: readonly string[] }
 
@@ -48,7 +50,12 @@ export function decide(nodes: readonly Asked[], least = majorityOf(nodes.length)
   const groups = groupsOf(answered)
   const main = groups.reduce((largest, group) => (group.length > largest.length ? group : largest))
   const isSet = ({ length }: readonly Told[]) => length > 1
-  if (!answered.some(isReplica) && !groups.some(isSet)) return { kind: nodes.length === 1 ? 'single' : 'quorum' }
+  if (!answered.some(isReplica)) {
+    if (!groups.some(isSet)) return { kind: nodes.length === 1 ? 'single' : 'quorum' }
+    // Nobody can say whether they have parted for good; locks that a majority of strangers grants would be in danger.
+    if (groups.length > 1)
+      return no('must name independent servers, and some of these were replicas of others before they became primaries')
+  }
   if (nodes.length === 1) return no('names a replica alone, and not its primary')
   if (groups.filter((group) => group.some(isReplica)).some((group) => group !== main && group.some(isLinked))) {
     return no('must name one primary and its replicas: these replicate from different ones')
@@ -58,7 +65,8 @@ export function decide(nodes: readonly Asked[], least = majorityOf(nodes.length)
   const named = new Set(nodes.map(({ describe }) => describe))
   const missed = answered.every((node) => isLinked(node) || named.has(node.report.follows ?? ''))
   if (!hasPrimary && answered.length === nodes.length && missed) return no('names replicas, and not their primary')
-  return { kind: 'replicas' }
+  const strangers = groups.length === 1 ? undefined : no('must name either independent servers, or one primary and its replicas').reason
+  return { kind: 'replicas', strangers }
 }
 
 /**

@@ -19,9 +19,6 @@ export interface FollowingOptions {
   readonly clock: Clock
 }
 
-/** What a server replies that is not the primary, or not any more. */
-const ROLE_ERRORS = new Set(['READONLY', 'MASTERDOWN', 'LOADING'])
-
 /** Makes a client that connects at its first use. */
 export function createFollowingClient(options: FollowingOptions): RedisClient {
   return new FollowingClient(options)
@@ -45,7 +42,6 @@ class FollowingClient implements RedisClient {
       },
       locate: async () => (await lookout.locate()).options,
       inspect: expectPrimary,
-      refused: (error) => ROLE_ERRORS.has(error.replyCode) && lookout.look(),
       secrets,
       clock,
     })
@@ -62,6 +58,10 @@ class FollowingClient implements RedisClient {
 
   reconnect(): void {
     this.inner.reconnect()
+    this.lookout.look()
+  }
+
+  lookAgain(): void {
     this.lookout.look()
   }
 

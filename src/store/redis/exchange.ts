@@ -29,6 +29,9 @@ const SILENCES = 2
 /** A timer that fires this late shows that the event loop stood still: replies may be waiting to be read. */
 const STALL_MS = 20
 
+/** What a server replies that is not, or not yet, the primary that it was. */
+const ROLE_CODES = new Set(['READONLY', 'MASTERDOWN', 'LOADING'])
+
 export class Exchange {
   /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
@@ -229,7 +232,9 @@ export class Exchange {
 
   private notCarriedOut(sent: Batch, args: readonly string[], error: unknown): void {
     if (args[0] !== 'EVALSHA' || !(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') {
-      return this.settle(sent, this.failureOf(error, sent.operations[0]?.key))
+      const failure = this.failureOf(error, sent.operations[0]?.key)
+      this.heedRole(failure)
+      return this.settle(sent, failure)
     }
     // The server was restarted, or its scripts were flushed: EVAL loads the script again.
     this.carryOut(sent, ['EVAL', this.script.source, ...args.slice(2)])
@@ -273,13 +278,20 @@ export class Exchange {
     const { key } = operation
     const failure = failureIn(reply, key)
     if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
-    if (failure !== undefined) return operation.reject(failure)
+    if (failure !== undefined) {
+      this.heedRole(failure)
+      return operation.reject(failure)
+    }
     try {
       const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
       operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs, replicas }))
     } catch (none) {
       operation.reject(none)
     }
+  }
+
+  private heedRole(failure: StoreFailure): void {
+    if (ROLE_CODES.has(failure.replyCode)) this.client.lookAgain?.()
   }
 
   private settle(sent: Batch, failure: StoreFailure): void {
