@@ -8,7 +8,7 @@ import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
-import { byKey, callOf } from './calls.js'
+import { argumentsOf, type Batch, byKey, type Operation } from './call.js'
 import { type Confirmation, ConfirmationQueue } from './confirmation.js'
 import { KeepAlive } from './keep-alive.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
@@ -29,31 +29,17 @@ const SILENCES = 2
 /** A timer that fires this late shows that the event loop stood still: replies may be waiting to be read. */
 const STALL_MS = 20
 
-/** One operation of the script, and whoever waits for its answer. */
-interface Operation {
-  readonly key: string
-  readonly text: string
-  readonly madeAtMs: number
-  /** Undefined: replicas are not asked. */
-  readonly confirmation: Confirmation | undefined
-  /** What the answer means to whoever waits; throws when it is none of ours. */
-  read(answer: Answer): unknown
-  resolve(meaning: unknown): void
-  reject(failure: unknown): void
-}
-
-/** Operations that were sent in one call. */
-interface Batch {
-  readonly operations: readonly Operation[]
-  readonly sentAtMs: number
-  /** By whom all of them are confirmed. */
-  readonly confirmation: Confirmation | undefined
-}
+/** What a server replies that is not, or not yet, the primary that it was. */
+const ROLE_CODES = new Set(['READONLY', 'MASTERDOWN', 'LOADING'])
 
 export class Exchange {
-  /** Sent before the last answer, and the server's time in it: no answer yet, no bound. */
+  /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
+  /** Whether an answer ever came. */
+  hasAnswered = false
+  /** Counts connections: behind another one there may be another server, with a clock of its own. */
+  private connection = 0
   private pending: Operation[] = []
   private readonly toConfirm: ConfirmationQueue<Operation>
   /** The oldest first. A Set that gets empty makes itself anew each time. */
@@ -88,10 +74,6 @@ export class Exchange {
     })
   }
 
-  get hasAnswered(): boolean {
-    return !Number.isNaN(this.lastSentAtMs)
-  }
-
   /** How long a request may take at present. */
   private get limitMs(): number {
     const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
@@ -121,7 +103,7 @@ export class Exchange {
 
   /**
    * The moment of this process's clock which is certainly not later than `serverMs` on the server's: the server's time is at most its
-   * last answer's plus all that has passed since before that request was sent. NaN before the first answer.
+   * last answer's plus all that has passed since before that request was sent. NaN before the first answer on this connection.
    */
   notLaterThan(serverMs: number): number {
     return this.lastSentAtMs + (serverMs - this.lastServerNowMs)
@@ -223,9 +205,9 @@ export class Exchange {
   }
 
   private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
-    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation }
+    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation, connection: this.connection }
     this.inFlight.push(sent)
-    this.carryOut(sent, callOf(this.script.sha1, operations, this.isCluster))
+    this.carryOut(sent, argumentsOf(operations, this.script, this.isCluster))
   }
 
   private carryOut(sent: Batch, args: readonly string[]): void {
@@ -250,7 +232,9 @@ export class Exchange {
 
   private notCarriedOut(sent: Batch, args: readonly string[], error: unknown): void {
     if (args[0] !== 'EVALSHA' || !(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') {
-      return this.settle(sent, this.failureOf(error, sent.operations[0]?.key))
+      const failure = this.failureOf(error, sent.operations[0]?.key)
+      this.heedRole(failure)
+      return this.settle(sent, failure)
     }
     // The server was restarted, or its scripts were flushed: EVAL loads the script again.
     this.carryOut(sent, ['EVAL', this.script.source, ...args.slice(2)])
@@ -267,9 +251,12 @@ export class Exchange {
       // From now on the shorter limit holds.
       this.timer?.cancel()
       this.timer = undefined
+      this.hasAnswered = true
     }
-    this.lastSentAtMs = sentAtMs
-    this.lastServerNowMs = serverNowMs
+    if (sent.connection === this.connection) {
+      this.lastSentAtMs = sentAtMs
+      this.lastServerNowMs = serverNowMs
+    }
     this.lastProblem = undefined
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
@@ -291,13 +278,20 @@ export class Exchange {
     const { key } = operation
     const failure = failureIn(reply, key)
     if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
-    if (failure !== undefined) return operation.reject(failure)
+    if (failure !== undefined) {
+      this.heedRole(failure)
+      return operation.reject(failure)
+    }
     try {
       const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
       operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs, replicas }))
     } catch (none) {
       operation.reject(none)
     }
+  }
+
+  private heedRole(failure: StoreFailure): void {
+    if (ROLE_CODES.has(failure.replyCode)) this.client.lookAgain?.()
   }
 
   private settle(sent: Batch, failure: StoreFailure): void {
@@ -326,6 +320,8 @@ export class Exchange {
 
   private onDown(error: Error): void {
     this.lastProblem = error
+    this.connection += 1
+    this.lastSentAtMs = Number.NaN
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
     const unsent = [...this.pending, ...this.toConfirm.drop()]

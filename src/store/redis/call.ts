@@ -1,18 +1,38 @@
-/** How operations become calls of the script, each with a state key and a text for every one of its operations. */
+/** One call of the script: the operations in it, and how they are written. */
 
+import type { Confirmation } from './confirmation.js'
 import { typesOf } from './keys.js'
+import type { Answer } from './replies.js'
+import type { Script } from './script.js'
 
-interface Operation {
+/** One operation of the script, and whoever waits for its answer. */
+export interface Operation {
   readonly key: string
   readonly text: string
+  readonly madeAtMs: number
+  /** Undefined: replicas are not asked. */
+  readonly confirmation: Confirmation | undefined
+  /** What the answer means to whoever waits; throws when it is none of ours. */
+  read(answer: Answer): unknown
+  resolve(meaning: unknown): void
+  reject(failure: unknown): void
 }
 
-/** The arguments of the call, on a Cluster of operations on one name. */
-export function callOf(sha1: string, operations: readonly Operation[], isCluster: boolean): string[] {
+/** Operations that were sent in one call. */
+export interface Batch {
+  readonly operations: readonly Operation[]
+  readonly sentAtMs: number
+  /** By whom all of them are confirmed. */
+  readonly confirmation: Confirmation | undefined
+  readonly connection: number
+}
+
+/** The command that has the script carry them out, by the SHA-1 under which the server knows it. */
+export function argumentsOf(operations: readonly Operation[], script: Script, isCluster: boolean): string[] {
   const count = operations.length
   const args = new Array<string>(3 + 2 * count)
   args[0] = 'EVALSHA'
-  args[1] = sha1
+  args[1] = script.sha1
   args[2] = String(count)
   for (let i = 0; i < count; i++) {
     const { key, text } = operations[i] as Operation
@@ -24,8 +44,8 @@ export function callOf(sha1: string, operations: readonly Operation[], isCluster
 }
 
 /** The operations of each name, in their order: a call to a Cluster must not have keys of two names. */
-export function byKey<T extends Operation>(operations: readonly T[]): Iterable<T[]> {
-  const groups = new Map<string, T[]>()
+export function byKey(operations: readonly Operation[]): Iterable<Operation[]> {
+  const groups = new Map<string, Operation[]>()
   for (const operation of operations) {
     const group = groups.get(operation.key)
     if (group === undefined) groups.set(operation.key, [operation])
