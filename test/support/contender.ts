@@ -7,8 +7,15 @@ import { spawnWorker, type Worker } from './processes.js'
 export interface Source {
   /** What its locksmith is made with. */
   readonly options: Readonly<Record<string, unknown>>
-  /** A client that it makes itself, as `require(module)[make](options)`; default: the locksmith connects by its own options. */
-  readonly client?: { readonly module: string; readonly make: string; readonly options: Readonly<Record<string, unknown>> }
+  /** A client that it makes itself; default: the locksmith connects by its own options. */
+  readonly client?: CallersClient
+}
+
+export interface CallersClient {
+  readonly module: string
+  /** A function or a class that the module exports. */
+  readonly make: string
+  readonly args: readonly unknown[]
 }
 
 /** A name that is contended for. */

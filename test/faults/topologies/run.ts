@@ -5,6 +5,7 @@ import { type Contended, Contender, type Outcome } from '../../support/contender
 import { FencedResource } from '../../support/fenced-resource.js'
 import { Random } from '../../support/random.mjs'
 import { isTrace, TestRedis } from '../../support/redis.js'
+import { eventually } from '../../support/until.js'
 import type { Fault, Site, Topology } from './topology.js'
 import { holdsOf, wrongAnywhere, wrongWhereExclusive } from './verdict.js'
 
@@ -26,7 +27,9 @@ const REST_MS = 90_000
 /** Processes that come to an end: they wait, close, and tell. */
 const END_MS = 40_000
 /** What is taken back in the background is gone by then. */
-const CLEAN_MS = 10_000
+const CLEAN_MS = 20_000
+
+type Timed = Pick<Topology, 'ttlMs'>
 
 /** What a test of {@link surviveFaults} may take. */
 export const RUN_MS = FAULTS_MS + REST_MS
@@ -40,12 +43,8 @@ export async function surviveFaults<S extends Site>(topology: Topology<S>, { ski
   const site = await topology.start()
   onTestFinished(() => site.close())
   const resource = new FencedResource()
-  const { ttlMs, recoverMs } = topology
-  const contenders = await Promise.all(
-    Array.from({ length: PROCESSES }, (_, i) =>
-      Contender.start({ source: site.source, seed: seed + i + 1, names: NAMES, claims: CLAIMS, ttlMs }, resource),
-    ),
-  )
+  const { recoverMs } = topology
+  const contenders = await Promise.all(Array.from({ length: PROCESSES }, (_, i) => start(topology, site, seed + i + 1, resource)))
   for (const contender of contenders) contender.go()
   const faults = await strikeAll(topology, site, contenders, random)
   await site.settled()
@@ -58,7 +57,7 @@ export async function surviveFaults<S extends Site>(topology: Topology<S>, { ski
   console.info(story)
   expect(wrong.slice(0, 20), `${wrong.length} things are wrong with ${story}`).toEqual([])
   expectContention(outcomes)
-  await expectNothingLeft(site)
+  await expectNothingLeft(topology, site)
 }
 
 /** Faults one after the other, each kind of them before one comes again. Resolves to what they were. */
@@ -108,20 +107,35 @@ async function pause(ms: number, contenders: readonly Contender[]): Promise<void
 
 /** The run says something only if locks were held, waited for and refused while servers failed. */
 function expectContention(outcomes: readonly Outcome[]): void {
-  for (const { report } of outcomes) expect(report.claims.granted, 'of each process').toBeGreaterThan(20)
+  for (const { report } of outcomes) expect(report.claims.granted, 'of each process').toBeGreaterThan(10)
   for (const { name } of NAMES) {
     const held = holdsOf(outcomes).filter((hold) => hold.name === name)
     expect(new Set(held.map(({ holder }) => holder)).size, `who held '${name}'`).toBeGreaterThan(PROCESSES)
   }
 }
 
-/** Nothing is left of the names but their last tokens, and marks that expire. */
-async function expectNothingLeft(site: Site): Promise<void> {
-  for (const server of await site.primaries()) {
-    const redis = new TestRedis()
-    redis.server = server
-    await redis.expectEmpty('', isTrace, CLEAN_MS)
-  }
+/**
+ * Nothing is left of the names but their last tokens, and marks that expire. What nobody could take back, because its server was away, is over
+ * with its lease, and goes when the name is used again.
+ */
+async function expectNothingLeft(topology: Timed, site: Site): Promise<void> {
+  const { ownKeys = [] } = site
+  await eventually(
+    async () => {
+      const witness = await start(topology, site, 0, new FencedResource(), 0)
+      await witness.settle(END_MS, END_MS)
+      for (const server of await site.primaries()) {
+        const redis = new TestRedis()
+        redis.server = server
+        await redis.expectEmpty('', (left) => isTrace(left) || ownKeys.includes(left.key), 0)
+      }
+    },
+    { timeoutMs: CLEAN_MS, everyMs: topology.ttlMs / 2 },
+  )
+}
+
+function start({ ttlMs }: Timed, { source }: Site, seed: number, resource: FencedResource, claims = CLAIMS): Promise<Contender> {
+  return Contender.start({ source, seed, names: NAMES, claims, ttlMs }, resource)
 }
 
 function tally(outcomes: readonly Outcome[], { writes }: FencedResource): string {

@@ -30,6 +30,8 @@ export interface Site {
   settled(): Promise<void>
   /** The servers that have locks now. */
   primaries(): Promise<readonly RedisServer[]>
+  /** Keys that stay beside what is left of every name. */
+  readonly ownKeys?: readonly string[]
   close(): Promise<void>
 }
 

@@ -10,9 +10,13 @@ const require = createRequire(import.meta.url)
  */
 export async function lockClient({ client: how }) {
   if (how === undefined) return { client: undefined, closeClient: async () => {} }
-  const client = require(how.module)[how.make](how.options)
+  const make = require(how.module)[how.make]
+  // A class connects by itself (ioredis), what a function makes does so when it is told (node-redis).
+  const isClass = /^[A-Z]/.test(how.make)
+  const client = isClass ? new make(...how.args) : make(...how.args)
   // As its owner must: without it a lost connection ends the process.
   client.on('error', () => {})
-  await client.connect()
-  return { client, closeClient: async () => void (await client.destroy()) }
+  if (isClass) await new Promise((resolve) => client.once('ready', resolve))
+  else await client.connect()
+  return { client, closeClient: async () => void (await (isClass ? client.disconnect() : client.destroy())) }
 }
