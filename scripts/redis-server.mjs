@@ -4,7 +4,7 @@
  * process that started them, however that one ends.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -25,6 +25,7 @@ export { findRedisServer } from './find-redis.mjs'
  * @property {string} [folder] the server's working folder, which then stays; default: a temporary one, gone after `stop()`
  * @property {FoundServer} [redis] the program; default: what `findRedisServer({ install: 'never' })` finds
  * @property {string} [password] sets `requirepass`; default: none
+ * @property {string} [config] the text of a configuration file, for what must stand in one; the server may write to it
  * @property {number} [timeoutMs] how long the server may take to answer, or to end; default 10,000. It usually takes 40
  */
 
@@ -59,11 +60,11 @@ let hooked = false
  * @returns {Promise<RedisServer>}
  * @throws Error when there is no server program, or it does not start; the message has the end of its log
  */
-export async function startRedis({ port, args = [], folder, redis, password, timeoutMs = 10_000 } = {}) {
+export async function startRedis({ port, args = [], folder, redis, password, config, timeoutMs = 10_000 } = {}) {
   const found = redis ?? (await findRedisServer({ install: 'never' }))
   if (found.path === null) throw new Error(found.reason)
   for (let attempt = 1; ; attempt++) {
-    const server = new RedisServer(found, port ?? (await freePort()), args, folder, password, timeoutMs)
+    const server = new RedisServer(found, port ?? (await freePort()), args, folder, password, config, timeoutMs)
     try {
       await server.start()
       return server
@@ -101,6 +102,7 @@ export class RedisServer {
   #args
   #ownFolder
   #password
+  #config
   #timeoutMs
   /** @type {import('node:child_process').ChildProcess | undefined} */
   #child
@@ -115,9 +117,10 @@ export class RedisServer {
    * @param {readonly string[]} args
    * @param {string | undefined} folder
    * @param {string | undefined} password
+   * @param {string | undefined} config
    * @param {number} timeoutMs
    */
-  constructor(found, port, args, folder, password, timeoutMs) {
+  constructor(found, port, args, folder, password, config, timeoutMs) {
     this.#found = found
     /** Stays the same through `restart`. */
     this.port = port
@@ -127,6 +130,7 @@ export class RedisServer {
     this.#ownFolder = folder === undefined
     this.folder = folder ?? ''
     this.#password = password
+    this.#config = config
     this.#timeoutMs = timeoutMs
   }
 
@@ -244,9 +248,12 @@ export class RedisServer {
     const settings = ['--port', `${this.port}`, '--bind', HOST, '--daemonize', 'no', '--save', '', '--appendonly', 'no']
     settings.push('--repl-diskless-sync-delay', '0', '--dir', this.folder, '--pidfile', join(this.folder, 'redis.pid'))
     if (this.#password !== undefined) settings.push('--requirepass', this.#password)
+    const file = join(this.folder, 'redis.conf')
+    if (this.#config !== undefined && !existsSync(file)) writeFileSync(file, this.#config)
+    const before = this.#config === undefined ? [] : [file]
     const log = openSync(join(this.folder, 'redis.log'), 'w')
     const env = { ...process.env, ...this.#found.env }
-    const child = spawn(this.#found.path, [...settings, ...this.#args], { stdio: ['ignore', log, log], env })
+    const child = spawn(this.#found.path, [...before, ...settings, ...this.#args], { stdio: ['ignore', log, log], env })
     closeSync(log)
     this.#child = child
     child.on('error', () => {})
@@ -277,7 +284,7 @@ export class RedisServer {
   async #answers() {
     try {
       const info = await this.command('INFO')
-      return info.includes(`process_id:${this.pid}\r\n`) && info.includes('\nloading:0\r\n')
+      return info.includes(`process_id:${this.pid}\r\n`) && !info.includes('\nloading:1\r\n')
     } catch (error) {
       // A server whose default user may do nothing has started all the same.
       return /^(NOAUTH|NOPERM)/.test(/** @type {Error} */ (error).message)

@@ -1,6 +1,6 @@
 /** Takes back what the server may have of claims that were given up: a place in its queue, a grant that was under way. */
 
-import { letGo } from '../lease/let-go.js'
+import { letGo } from '../store/let-go.js'
 import type { LockStore, ReleaseOptions } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { RecentMap } from '../util/recent-map.js'

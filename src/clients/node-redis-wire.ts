@@ -68,6 +68,20 @@ export function wireOptions(socket: NodeRedisSocketOptions | undefined, connectT
   }
 }
 
+/**
+ * A view of a client (since version 5 all are, sentinels too) inherits the list of its listeners, until the last of them is taken off: then it begins a
+ * list of its own, in which nobody looks. So one listener stays for ever, for an event that does not exist.
+ */
+const STAYS = Symbol('halocksmith')
+
+/** @param emitter the client that a view is of */
+export function keepListening(emitter: {
+  on(event: string | symbol, listener: () => void): unknown
+  listenerCount(event: string | symbol): number
+}): void {
+  if (emitter.listenerCount(STAYS) === 0) emitter.on(STAYS, () => {})
+}
+
 /** A client of its own, made with {@link wireOptions}. */
 export class NodeRedisWire implements Wire {
   private active = false

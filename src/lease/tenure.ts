@@ -32,7 +32,7 @@ export class Tenure {
 
   constructor(
     /** What the server was asked for. */
-    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs' | 'priority'>,
+    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs' | 'priority' | 'minReplicas'>,
     readonly grant: Grant,
     /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
     readonly pushed: boolean,
@@ -42,7 +42,7 @@ export class Tenure {
     readonly info: string,
     /** When this process had it: not before the server granted it. */
     readonly startedAtMs: number,
-    /** Of a counted grant. */
+    /** Of a counted grant, or one of several servers. */
     private readonly spare = new Spare(grant.fencingToken),
   ) {
     this.id = asked.id
@@ -114,7 +114,7 @@ export class Tenure {
 
   /** See {@link Grant.canHandOn}. */
   private nextToken(nowMs: number): number | undefined {
-    if (this.asked.mode === 'counted') return this.spare.take()
+    if (this.asked.mode === 'counted' || this.grant.spareTokensOnly) return this.spare.take()
     const token = this.firstToken + Math.floor((nowMs - this.startedAtMs) * TOKENS_PER_MS)
     return token > this.lastToken ? token : undefined
   }

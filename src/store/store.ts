@@ -27,6 +27,11 @@ export interface ClaimRequest {
   readonly queue: boolean
   /** What people see of the claimant; text that the store keeps as it is. May be empty. */
   readonly info: string
+  /**
+   * A grant must be on so many replicas before it is answered; absent or 0: replicas are not asked. With fewer the store rejects with
+   * `refused`, and the caller gives back what it was granted. A store without replicas rejects with {@link OptionFailure}.
+   */
+  readonly minReplicas?: number | undefined
 }
 
 /** The server gave the claim its permits. */
@@ -43,6 +48,8 @@ export interface Grant {
    * run fast by a hundredth. The last that was used is told at the release, and whoever is granted the name next gets a larger one.
    */
   readonly canHandOn?: boolean | undefined
+  /** An exclusive grant has {@link SPARE_TOKENS} too, and no others: there is no clock that all servers follow. */
+  readonly spareTokensOnly?: boolean | undefined
 }
 
 /** So many tokens behind that of a counted grant are given to nobody else. */
@@ -96,8 +103,8 @@ export interface SessionListener {
   othersWait(id: string): void
   /** Messages may have been missed, or the server is back: ask again for every claim, renew what is uncertain. */
   restored(): void
-  /** The server can't be reached at the moment. */
-  disconnected(error: Error): void
+  /** The server can't be reached at the moment. `elsewhere`: another may answer in its place, and not know what this one granted. */
+  disconnected(error: Error, elsewhere?: boolean): void
   /** Something an operator should know; `code` is stable, each is told once per store. */
   warning(code: string, message: string): void
 }
@@ -147,8 +154,11 @@ export interface LockStore {
    */
   listen(session: string, listener: SessionListener): Promise<() => Promise<void>>
   acquire(request: ClaimRequest): Promise<ClaimReply>
-  /** Makes the lease last `ttlMs` from now; never shortens it. `holder`: whom the server is to show from now on. */
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply>
+  /**
+   * Makes the lease last `ttlMs` from now; never shortens it. `holder`: whom the server is to show from now on. `minReplicas`: as for a
+   * claim; with fewer it rejects with `unreachable`, because it may be worth asking again.
+   */
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply>
   /** Frees the permits and grants them to the next in the queue. The same call twice does no harm. */
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply>
   query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }>
@@ -172,6 +182,8 @@ export class StoreFailure extends Error {
     readonly kind: StoreFailureKind,
     message: string,
     cause?: unknown,
+    /** The first word of the server's error reply; empty where there was none. */
+    readonly replyCode = '',
   ) {
     super(message, { cause })
   }

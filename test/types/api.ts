@@ -31,6 +31,10 @@ const nodes: NodeAddress[] = ['a', 'a:1', 1, { host: 'a', port: 1 }]
 export const locksmithOptions: Required<Omit<LocksmithOptions, 'store'>> = {
   url: '',
   nodes,
+  sentinels: nodes,
+  sentinelName: 'mymaster',
+  failover: 'promote',
+  failoverAfterMs: 1,
   client: {},
   prefix: '',
   ttlMs: 1,
@@ -41,6 +45,8 @@ export const locksmithOptions: Required<Omit<LocksmithOptions, 'store'>> = {
   handOverLimit: 16,
   handOverMs: 50,
   batchLimit: 128,
+  protocol: 'setnx',
+  pollMs: 1_000,
 }
 same<LocksmithOptions['store'], LockStore | undefined>(true)
 
@@ -55,7 +61,20 @@ export const acquireOptions: Required<AcquireOptions> = {
   minReplicas: 0,
   metadata: { who: 'me' },
 }
-export const compatOptions: HalocksmithOptions = { nodes, prefix: '', timeout: 1, retries: 1, retryTimeout: 1, redisClient: {}, any: 1 }
+export const compatOptions: HalocksmithOptions = {
+  nodes,
+  sentinels: nodes,
+  sentinelName: '',
+  failover: 'none',
+  failoverAfterMs: 1,
+  prefix: '',
+  timeout: 1,
+  retries: 1,
+  retryTimeout: 1,
+  protocol: 'setnx',
+  redisClient: {},
+  any: 1,
+}
 export const callback: LockCallback = (_err, release) => {
   if (release) same<typeof release, Release>(true)
 }

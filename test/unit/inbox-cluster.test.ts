@@ -37,7 +37,7 @@ beforeEach(async () => {
   clock = new FakeClock()
   client = new ClusterClient()
   const exchange = new Exchange(client, clock, { source: 'the text', sha1: 'its-sha1' })
-  inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, () => {})
+  inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, true, () => {})
   await inbox.open(SESSION, listener)
 })
 

@@ -27,7 +27,7 @@ beforeEach(() => {
   client = new FakeClient()
   exchange = new Exchange(client, clock, { source: 'the text', sha1: 'its-sha1' })
   warn = vi.fn()
-  inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, (code, message) => warn(code, message))
+  inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, true, (code, message) => warn(code, message))
 })
 
 /** An exchange with the server in which its time was {@link SERVER_MS}, sent at this moment and answered `tookMs` later. */
@@ -56,8 +56,8 @@ describe('a session', () => {
     expect(inbox.listeners).toEqual([listener])
   })
 
-  test('can not be woken where the client hears nothing', async () => {
-    client.wake = 'none'
+  test('can not be woken where nothing is pushed', async () => {
+    inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, false, (code, message) => warn(code, message))
     await inbox.open(SESSION, makeListener())
     expect(client.channels.size).toBe(0)
     expect(inbox.wakeOf(SESSION, NAME)).toBe('-')

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { letGo } from '../../src/lease/let-go.js'
+import { letGo } from '../../src/store/let-go.js'
 import { FakeClock } from '../../src/testing/fake-clock.js'
 import { FakeStore, refused, unreachable } from '../support/fake-store.js'
 

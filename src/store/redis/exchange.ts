@@ -8,8 +8,9 @@ import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
+import { argumentsOf, type Batch, byKey, type Operation } from './call.js'
+import { type Confirmation, ConfirmationQueue } from './confirmation.js'
 import { KeepAlive } from './keep-alive.js'
-import { typesOf } from './keys.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
 
@@ -28,28 +29,19 @@ const SILENCES = 2
 /** A timer that fires this late shows that the event loop stood still: replies may be waiting to be read. */
 const STALL_MS = 20
 
-/** One operation of the script, and whoever waits for its answer. */
-interface Operation {
-  readonly key: string
-  readonly text: string
-  readonly madeAtMs: number
-  /** What the answer means to whoever waits; throws when it is none of ours. */
-  read(answer: Answer): unknown
-  resolve(meaning: unknown): void
-  reject(failure: unknown): void
-}
-
-/** Operations that were sent in one call. */
-interface Batch {
-  readonly operations: readonly Operation[]
-  readonly sentAtMs: number
-}
+/** What a server replies that is not, or not yet, the primary that it was. */
+const ROLE_CODES = new Set(['READONLY', 'MASTERDOWN', 'LOADING'])
 
 export class Exchange {
-  /** Sent before the last answer, and the server's time in it: no answer yet, no bound. */
+  /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
+  /** Whether an answer ever came. */
+  hasAnswered = false
+  /** Counts connections: behind another one there may be another server, with a clock of its own. */
+  private connection = 0
   private pending: Operation[] = []
+  private readonly toConfirm: ConfirmationQueue<Operation>
   /** The oldest first. A Set that gets empty makes itself anew each time. */
   private readonly inFlight: Batch[] = []
   private flushing = false
@@ -75,26 +67,31 @@ export class Exchange {
   ) {
     this.keepAlive = new KeepAlive(client, clock)
     this.isCluster = client.isCluster === true
+    this.toConfirm = new ConfirmationQueue(batchLimit, client.isCluster === true)
     this.unwatch = client.watch({
       up: () => this.onUp(),
       down: (error) => this.onDown(error),
     })
   }
 
-  get hasAnswered(): boolean {
-    return !Number.isNaN(this.lastSentAtMs)
-  }
-
   /** How long a request may take at present. */
   private get limitMs(): number {
-    return this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
+    const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
+    // While the server waits for replicas it answers nothing else on the connection.
+    return limitMs + this.toConfirm.underWayMs
   }
 
-  /** Sends one operation, together with all others of this turn, and resolves to what `read` makes of its answer. */
-  send<T>(key: string, text: string, read: (answer: Answer) => T): Promise<T> {
+  /**
+   * Sends one operation, together with all others of this turn, and resolves to what `read` makes of its answer. Those that replicas are to
+   * confirm travel by themselves, and nobody else waits for them.
+   */
+  send<T>(key: string, text: string, read: (answer: Answer) => T, confirmation?: Confirmation): Promise<T> {
     if (this.closed) return Promise.reject(closedFailure())
     return new Promise((resolve, reject) => {
-      this.pending.push({ key, text, madeAtMs: this.clock.now(), read, resolve: resolve as (meaning: unknown) => void, reject })
+      const madeAtMs = this.clock.now()
+      const operation = { key, text, madeAtMs, confirmation, read, resolve: resolve as (meaning: unknown) => void, reject }
+      if (this.toConfirm.takes(operation)) this.toConfirm.add(operation)
+      else this.pending.push(operation)
       this.armTimer()
       this.updateKeepAlive()
       if (this.flushing) return
@@ -106,7 +103,7 @@ export class Exchange {
 
   /**
    * The moment of this process's clock which is certainly not later than `serverMs` on the server's: the server's time is at most its
-   * last answer's plus all that has passed since before that request was sent. NaN before the first answer.
+   * last answer's plus all that has passed since before that request was sent. NaN before the first answer on this connection.
    */
   notLaterThan(serverMs: number): number {
     return this.lastSentAtMs + (serverMs - this.lastServerNowMs)
@@ -169,19 +166,19 @@ export class Exchange {
     this.timer?.cancel()
     const failure = closedFailure()
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(failure)
-    this.fail(this.pending.splice(0), failure)
+    this.fail([...this.pending.splice(0), ...this.toConfirm.drop()], failure)
     for (const sent of [...this.inFlight]) this.settle(sent, failure)
     this.keepAlive.close()
   }
 
   /** A request under way keeps the process alive until it is answered or given up; a lock that is held or waited for does not. */
   private updateKeepAlive(): void {
-    this.keepAlive.set(this.pending.length + this.inFlight.length + this.others > 0)
+    this.keepAlive.set(this.pending.length + this.toConfirm.size + this.inFlight.length + this.others > 0)
   }
 
   private readonly flush = (): void => {
     this.flushing = false
-    if (this.pending.length === 0) return
+    if (this.pending.length === 0 && this.toConfirm.size === 0) return
     if (!this.client.isUp) {
       this.connect()
       return
@@ -190,50 +187,61 @@ export class Exchange {
     this.pending = []
     if (this.isCluster) for (const ofOneName of byKey(all)) this.dispatchAll(ofOneName)
     else this.dispatchAll(all)
+    // Last, so that nobody who asked at the same time stands behind the wait for replicas.
+    if (this.toConfirm.size > 0) this.dispatchToConfirm()
   }
 
   private dispatchAll(all: readonly Operation[]): void {
-    if (all.length <= this.batchLimit) return this.dispatch(all)
+    if (all.length > 0 && all.length <= this.batchLimit) return this.dispatch(all)
     for (let from = 0; from < all.length; from += this.batchLimit) this.dispatch(all.slice(from, from + this.batchLimit))
   }
 
-  private dispatch(operations: readonly Operation[]): void {
-    const sent: Batch = { operations, sentAtMs: this.clock.now() }
-    this.inFlight.push(sent)
-    const count = operations.length
-    const args = new Array<string>(3 + 2 * count)
-    args[0] = 'EVALSHA'
-    args[1] = this.script.sha1
-    args[2] = String(count)
-    for (let i = 0; i < count; i++) {
-      const { key, text } = operations[i] as Operation
-      args[3 + i] = key
-      args[3 + count + i] = text
+  private dispatchToConfirm(): void {
+    while (this.client.isUp) {
+      const next = this.toConfirm.next()
+      if (next === undefined) return
+      this.dispatch(next.operations, next.confirmation)
     }
-    const { key } = operations[0] as Operation
-    if (this.isCluster) declareKeys(args, key, count)
-    // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
-    this.client.command(args, key).then(
-      (reply) => this.deliver(sent, reply),
+  }
+
+  private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
+    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation, connection: this.connection }
+    this.inFlight.push(sent)
+    this.carryOut(sent, argumentsOf(operations, this.script, this.isCluster))
+  }
+
+  private carryOut(sent: Batch, args: readonly string[]): void {
+    const { confirmation } = sent
+    // Every node of a Cluster has scripts, and a connection, of its own.
+    const key = (sent.operations[0] as Operation).key
+    if (confirmation === undefined) {
+      // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
+      this.client.command(args, key).then(
+        (reply) => this.deliver(sent, reply),
+        (error) => this.notCarriedOut(sent, args, error),
+      )
+      return
+    }
+    // Right behind it on the same connection, which is what WAIT counts by.
+    const wait = ['WAIT', String(confirmation.replicas), String(confirmation.withinMs)]
+    Promise.all([this.client.command(args, key), this.client.command(wait, key)]).then(
+      ([reply, answered]) => this.deliver(sent, reply, Number(answered)),
       (error) => this.notCarriedOut(sent, args, error),
     )
   }
 
-  private notCarriedOut(sent: Batch, args: string[], error: unknown): void {
+  private notCarriedOut(sent: Batch, args: readonly string[], error: unknown): void {
     if (args[0] !== 'EVALSHA' || !(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') {
-      return this.settle(sent, this.failureOf(error, sent.operations[0]?.key))
+      const failure = this.failureOf(error, sent.operations[0]?.key)
+      this.heedRole(failure)
+      return this.settle(sent, failure)
     }
     // The server was restarted, or its scripts were flushed: EVAL loads the script again.
-    args[0] = 'EVAL'
-    args[1] = this.script.source
-    // Every node of a Cluster has scripts of its own.
-    this.client.command(args, sent.operations[0]?.key).then(
-      (reply) => this.deliver(sent, reply),
-      (again) => this.notCarriedOut(sent, args, again),
-    )
+    this.carryOut(sent, ['EVAL', this.script.source, ...args.slice(2)])
   }
 
-  private deliver(sent: Batch, reply: unknown): void {
+  /** @param replicas how many had it, where replicas were asked */
+  private deliver(sent: Batch, reply: unknown, replicas?: number): void {
     const receivedAtMs = this.clock.now()
     const { operations, sentAtMs } = sent
     const found = repliesIn(reply, operations.length)
@@ -243,30 +251,47 @@ export class Exchange {
       // From now on the shorter limit holds.
       this.timer?.cancel()
       this.timer = undefined
+      this.hasAnswered = true
     }
-    this.lastSentAtMs = sentAtMs
-    this.lastServerNowMs = serverNowMs
+    if (sent.connection === this.connection) {
+      this.lastSentAtMs = sentAtMs
+      this.lastServerNowMs = serverNowMs
+    }
     this.lastProblem = undefined
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
     for (let i = 0; i < operations.length; i++) {
-      this.tell(operations[i] as Operation, replies[i + 1] as Reply, sentAtMs, receivedAtMs, serverNowMs)
+      this.tell(operations[i] as Operation, replies[i + 1] as Reply, sentAtMs, receivedAtMs, serverNowMs, replicas)
     }
     this.leaveFlight(sent)
     this.armTimer()
   }
 
-  private tell(operation: Operation, reply: Reply, sentAtMs: number, receivedAtMs: number, serverNowMs: number): void {
+  private tell(
+    operation: Operation,
+    reply: Reply,
+    sentAtMs: number,
+    receivedAtMs: number,
+    serverNowMs: number,
+    replicas: number | undefined,
+  ): void {
     const { key } = operation
     const failure = failureIn(reply, key)
     if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
-    if (failure !== undefined) return operation.reject(failure)
+    if (failure !== undefined) {
+      this.heedRole(failure)
+      return operation.reject(failure)
+    }
     try {
       const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
-      operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs }))
+      operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs, replicas }))
     } catch (none) {
       operation.reject(none)
     }
+  }
+
+  private heedRole(failure: StoreFailure): void {
+    if (ROLE_CODES.has(failure.replyCode)) this.client.lookAgain?.()
   }
 
   private settle(sent: Batch, failure: StoreFailure): void {
@@ -277,6 +302,10 @@ export class Exchange {
   private leaveFlight(sent: Batch): void {
     const place = this.inFlight.indexOf(sent)
     if (place !== -1) this.inFlight.splice(place, 1)
+    if (place !== -1 && sent.confirmation !== undefined) {
+      this.toConfirm.done(sent.operations)
+      if (!this.closed) this.dispatchToConfirm()
+    }
     this.updateKeepAlive()
   }
 
@@ -291,13 +320,15 @@ export class Exchange {
 
   private onDown(error: Error): void {
     this.lastProblem = error
+    this.connection += 1
+    this.lastSentAtMs = Number.NaN
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
+    const unsent = [...this.pending, ...this.toConfirm.drop()]
+    this.pending = []
     // Those under way may have been carried out. A library that sends them again would tell the second time's outcome as if it were the first.
     for (const sent of [...this.inFlight]) this.settle(sent, failure)
-    const waiting = this.pending
-    this.pending = []
-    this.fail(waiting, failure)
+    this.fail(unsent, failure)
     this.updateKeepAlive()
   }
 
@@ -312,7 +343,7 @@ export class Exchange {
   /** One timer for all requests: all have the same limit, so the oldest is the first to reach it. */
   private armTimer(stalled = false): void {
     if (this.timer !== undefined) return
-    const oldest = this.inFlight[0]?.operations[0] ?? this.pending[0]
+    const oldest = this.inFlight[0]?.operations[0] ?? this.pending[0] ?? this.toConfirm.first
     if (oldest === undefined) return
     const dueMs = oldest.madeAtMs + this.limitMs
     this.timer = this.clock.after(stalled ? 0 : Math.max(0, dueMs - this.clock.now()), () => {
@@ -337,6 +368,7 @@ export class Exchange {
     if (this.inFlight.length < inFlight.length) this.silences += 1
     const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
+    this.fail(this.toConfirm.drop(beforeMs), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
     if (this.silences >= SILENCES && !this.isCluster) {
       this.silences = 0
@@ -349,25 +381,4 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
-}
-
-/** The operations of each name, in their order: a call to a Cluster must not have keys of two names. */
-function byKey(operations: readonly Operation[]): Iterable<Operation[]> {
-  const groups = new Map<string, Operation[]>()
-  for (const operation of operations) {
-    const group = groups.get(operation.key)
-    if (group === undefined) groups.set(operation.key, [operation])
-    else group.push(operation)
-  }
-  return groups.values()
-}
-
-/**
- * Adds the keys that the script makes of the state key. A Cluster looks at the keys that it is told of: while a slot moves, a call whose keys
- * are not all in one place is refused as a whole, and not carried out on a part of them.
- */
-function declareKeys(args: string[], stateKey: string, operations: number): void {
-  const [, ...others] = typesOf(stateKey)
-  args[2] = String(operations + others.length)
-  args.splice(3 + operations, 0, ...others.map(([key]) => key))
 }

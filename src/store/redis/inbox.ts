@@ -40,6 +40,8 @@ export class Inbox {
     private readonly clock: Clock,
     private readonly keys: Keyspace,
     private readonly exchange: Exchange,
+    /** False: nothing is pushed, and nobody subscribes. */
+    private readonly pushes: boolean,
     private readonly warn: (code: string, message: string) => void,
   ) {
     this.isCluster = client.isCluster === true
@@ -80,7 +82,7 @@ export class Inbox {
       entry = { listener, subscribed: undefined, unsubscribe: undefined, wake: '-' }
       this.sessions.set(session, entry)
     }
-    if (this.client.wake !== 'none') await this.exchange.bounded(() => this.subscribe(session, entry), 'SUBSCRIBE')
+    if (this.pushes) await this.exchange.bounded(() => this.subscribe(session, entry), 'SUBSCRIBE')
     return () => this.leave(session)
   }
 

@@ -20,11 +20,12 @@ import {
   type Successor,
   type WaiterRecord,
 } from '../store.js'
+import { type Confirmation, checkConfirmed, confirmationOf } from './confirmation.js'
 import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
-import { scriptFor } from './script.js'
+import { type Protocol, scriptFor } from './script.js'
 
 export interface RedisStoreOptions {
   client: RedisClient
@@ -39,6 +40,10 @@ export interface RedisStoreOptions {
   waiterLifeMs?: number
   /** How many operations travel in one call at most. Default 128. */
   batchLimit?: number | undefined
+  /** For one of several independent servers: its memory as a voter, and the time in µs that is proposed to all of them. */
+  voter?: { readonly key: string; propose(): number } | undefined
+  /** Default `queue`. */
+  protocol?: Protocol
 }
 
 /** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
@@ -52,26 +57,34 @@ export class RedisStore implements LockStore {
   private readonly keys: Keyspace
   private readonly exchange: Exchange
   private readonly inbox: Inbox
+  private readonly voter: RedisStoreOptions['voter']
   private readonly warnings = new Map<string, string>()
   private readonly unwatch: () => void
   private inspected = false
 
   constructor(options: RedisStoreOptions) {
+    const { protocol = 'queue' } = options
     this.client = options.client
+    const pushes = protocol === 'queue' && this.client.wake !== 'none'
     this.clock = options.clock ?? systemClock
     this.keys = new Keyspace(options.prefix)
     this.claimWindowMs = options.claimWindowMs ?? 5_000
-    this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
+    this.checkEveryMs = options.checkEveryMs ?? (pushes ? 2_000 : 200)
     const script = scriptFor({
       inboxPrefix: this.keys.inboxPrefix,
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs: options.waiterLifeMs ?? 10_000,
+      // The version of 2013 knew no Cluster, where its keys would be elsewhere, and no majority.
+      oldPrefix: this.client.isCluster || options.voter !== undefined ? undefined : options.prefix,
+      protocol,
+      voterKey: options.voter?.key,
     })
+    this.voter = options.voter
     this.exchange = new Exchange(this.client, this.clock, script, options.batchLimit, (key, failure) => this.explainConflict(key, failure))
-    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
+    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, pushes, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
-      down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error)),
+      down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error, this.client.follows === true)),
     })
   }
 
@@ -88,28 +101,48 @@ export class RedisStore implements LockStore {
   }
 
   acquire(request: ClaimRequest): Promise<ClaimReply> {
+    return this.claim(request, request.queue ? 1 : 0)
+  }
+
+  /** As `acquire` with a place in the queue; but what is held under this id already goes to whoever is first in the queue. */
+  yield(request: ClaimRequest): Promise<ClaimReply> {
+    return this.claim(request, 2)
+  }
+
+  private claim(request: ClaimRequest, queue: 0 | 1 | 2): Promise<ClaimReply> {
     const { id, permits, limit, ttlMs, priority, ticket, info } = request
-    const key = this.keys.stateKey(request.name)
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id), request.name)
-    const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${request.queue ? 1 : 0} ${wake} ${info}`
-    const reply = this.exchange.send(key, text, replies.claimReply)
+    const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${queue} ${wake} ${info}`
+    const confirmation = confirmationOf(request.minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.claimReply(answer)
+      if (reply.status === 'granted') checkConfirmed(confirmation as Confirmation, answer.replicas, 'grant')
+      return reply
+    }
+    const reply = this.send(request.name, text, confirmation === undefined ? replies.claimReply : read, confirmation)
     if (wake === 'c') void this.inbox.hearNearby(request, reply)
     return reply
   }
 
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
     const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
-    return this.exchange.send(this.keys.stateKey(name), text, (answer) => replies.renewReply(answer, ttlMs))
+    const confirmation = confirmationOf(minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.renewReply(answer, ttlMs)
+      if (reply.status === 'held' && confirmation !== undefined) checkConfirmed(confirmation, answer.replicas, 'renewal')
+      return reply
+    }
+    return this.send(name, text, read, confirmation)
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
     const text = `L ${id} ${options?.keepMs ?? 0} ${options?.withdraw === true ? 1 : 0} ${options?.fencingToken ?? 0}`
-    return this.exchange.send(this.keys.stateKey(name), text, replies.releaseReply)
+    return this.send(name, text, replies.releaseReply)
   }
 
   forceRelease(name: string): Promise<number> {
-    return this.exchange.send(this.keys.stateKey(name), 'F', replies.count)
+    return this.send(name, 'F', replies.count)
   }
 
   async query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
@@ -125,6 +158,16 @@ export class RedisStore implements LockStore {
     await this.client.close()
   }
 
+  /** One plain command, bounded as every request is. */
+  command(args: readonly string[]): Promise<unknown> {
+    return this.exchange.command(args)
+  }
+
+  private send<T>(name: string, text: string, read: (answer: replies.Answer) => T, confirmation?: Confirmation): Promise<T> {
+    const proposed = this.voter === undefined ? text : `${this.voter.propose()} ${text}`
+    return this.exchange.send(this.keys.stateKey(name), proposed, read, confirmation)
+  }
+
   /** The server does not tell which of a name's keys holds what. */
   private async explainConflict(stateKey: string, failure: StoreFailure): Promise<StoreFailure> {
     for (const [key, needed] of typesOf(stateKey)) {
@@ -138,7 +181,7 @@ export class RedisStore implements LockStore {
 
   private async inspect(name: string, isOneOfAll: boolean): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
     try {
-      return await this.exchange.send(this.keys.stateKey(name), 'Q', (answer) => replies.inspection(name, answer))
+      return await this.send(name, 'Q', (answer) => replies.inspection(name, answer))
     } catch (error) {
       // Other data in the place of one name say nothing about the others.
       if (isOneOfAll && isConflict(error)) return { held: [], pending: [] }

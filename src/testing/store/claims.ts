@@ -1,6 +1,7 @@
 /** What is granted beside what, and what a conflict is. */
 
 import assert from 'node:assert/strict'
+import { StoreFailure } from '../../memory.js'
 import { counted, type Lab, LONG_MS, type Overrides, READER, type StoreCase } from './lab.js'
 
 /** Whether the second claim fits while the first is held. */
@@ -54,6 +55,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'a single attempt at a taken name is busy and leaves nothing behind',
+    needsLimits: true,
     async run(lab) {
       const [holder, other] = [await lab.session(), await lab.session(lab.peer)]
       const { id } = await holder.take('once')
@@ -90,10 +92,12 @@ export const claimCases: StoreCase[] = [
     ] as const
   ).map(([firstName, first, secondName, second, fits]) => ({
     name: `a ${secondName} ${fits ? 'fits beside' : 'does not fit beside'} a ${firstName}`,
+    needsLimits: [first, second].some(({ limit = 0 }) => limit > 1),
     run: (lab: Lab) => checkPair(lab, first, second, fits),
   })),
   {
     name: 'a semaphore grants as many permits as there are, and not one more',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const taken = [
@@ -133,6 +137,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'another limit is a conflict, which tells the limit and changes nothing',
+    needsLimits: true,
     async run(lab) {
       const [holder, other] = [await lab.session(), await lab.session(lab.peer)]
       const { id } = await holder.take('limits', counted(2, 3))
@@ -158,6 +163,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'a limit conflicts with readers, who have none',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       await session.take('readers', READER)
@@ -167,6 +173,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'the limit of those who wait counts too',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       await session.take('limits')
@@ -177,6 +184,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'an exclusive claim conflicts with no limit',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const { id } = await session.take('limits', counted(1, 3))
@@ -187,6 +195,7 @@ export const claimCases: StoreCase[] = [
   },
   {
     name: 'a limit is forgotten when its name is free: after a release, after a lease, after the last waiter left',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const { id } = await session.take('limits', counted(1, 3))
@@ -202,6 +211,19 @@ export const claimCases: StoreCase[] = [
       await lab.store.release('limits', waiter.id, { withdraw: true })
       await lab.store.release('limits', writer.id)
       await session.take('limits', counted(1, 6))
+    },
+  },
+  {
+    name: 'more replicas than there are confirm nothing: the claim is refused, a renewal too, and what was granted can be given back',
+    async run(lab) {
+      const session = await lab.session()
+      const request = session.request('copied', { minReplicas: 100, ttlMs: 600 })
+      await assert.rejects(lab.store.acquire(request), (error) => error instanceof StoreFailure && error.kind === 'refused')
+      await lab.store.release('copied', request.id, { withdraw: true })
+      const { id } = await session.take('copied')
+      await assert.rejects(lab.store.renew('copied', id, 600, undefined, 100), StoreFailure)
+      await lab.store.release('copied', id)
+      await lab.assertFree('copied')
     },
   },
 ]

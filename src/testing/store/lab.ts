@@ -25,6 +25,8 @@ export interface StoreHarness {
   readonly waiterLifeMs?: number
   /** True: the store learns at once that a waiter's session listens no more, and passes it over. */
   readonly seesWhoIsGone?: boolean
+  /** Why the store refuses claims on one of several permits; without it, it grants them. */
+  readonly refusesLimits?: string
   /** True: the store does not tell a waiter of its grant, but that it should ask, as on a Cluster. What only such a push can show is skipped. */
   readonly hintsOnly?: boolean
 }
@@ -332,6 +334,8 @@ export interface StoreCase {
   readonly name: string
   /** Why a store of this harness can't be held to it; undefined: it can, as is the default. */
   skip?(harness: StoreHarness): string | undefined
+  /** It claims permits of a limit above 1. */
+  readonly needsLimits?: boolean
   run(lab: Lab): Promise<void>
 }
 

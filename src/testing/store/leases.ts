@@ -95,6 +95,7 @@ export const leaseCases: StoreCase[] = [
   },
   {
     name: 'the end of one lease frees its permits and no others',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const claim = { mode: 'counted', permits: 2, limit: 4 } as const

@@ -8,6 +8,7 @@ const INFO = JSON.stringify({ label: 'a b', host: 'höst', pid: 7, metadata: { t
 export const overviewCases: StoreCase[] = [
   {
     name: 'a query shows holders as they claimed',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const { id, reply } = await session.take('seen', { ...counted(2, 5), info: INFO, ttlMs: 20_000 })

@@ -74,6 +74,7 @@ export const queueCases: StoreCase[] = [
   },
   {
     name: 'a claim that does not fit yet blocks later ones that would',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const holder = await session.take('sem', counted(2, 3))
@@ -89,6 +90,7 @@ export const queueCases: StoreCase[] = [
   },
   {
     name: 'those behind a claim that leaves the queue are granted when they fit',
+    needsLimits: true,
     async run(lab) {
       const [session, other] = [await lab.session(), await lab.session(lab.peer)]
       await session.take('sem', counted(2, 3))
@@ -100,6 +102,7 @@ export const queueCases: StoreCase[] = [
   },
   {
     name: 'a higher priority that fits is granted before one that waits',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       await session.take('sem', counted(2, 4))
@@ -114,6 +117,7 @@ export const queueCases: StoreCase[] = [
   },
   {
     name: 'a single attempt with a higher priority that does not fit stands in nobody’s way',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const holder = await session.take('sem', counted(1, 4))
@@ -169,6 +173,7 @@ export const queueCases: StoreCase[] = [
   },
   {
     name: 'a single attempt that comes when a lease has ended, and does not fit, lets those go on who wait',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       await session.take('ended', counted(2, 4))

@@ -42,6 +42,7 @@ export const releaseCases: StoreCase[] = [
   },
   {
     name: 'released twice at once: one of them did it',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const claims = [

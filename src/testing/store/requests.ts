@@ -39,6 +39,7 @@ export const requestCases: StoreCase[] = [
   },
   {
     name: 'permits are counted once for a request, however often it is sent',
+    needsLimits: true,
     async run(lab) {
       const session = await lab.session()
       const first = await session.take('sem', counted(2, 4))

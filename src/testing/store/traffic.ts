@@ -81,6 +81,7 @@ async function runTraffic(lab: Lab, seed: number, most: number, pick: (random: (
 export const trafficCases: StoreCase[] = [
   {
     name: 'no permit leaks: claims of several permits by several ids, again and again, leave everything free',
+    needsLimits: true,
     async run(lab) {
       const [here, there] = [await lab.session(), await lab.session(lab.peer)]
       for (let round = 0; round < 20; round++) {
@@ -101,6 +102,7 @@ export const trafficCases: StoreCase[] = [
   { name: 'writers in a crowd hold one at a time', run: (lab) => runTraffic(lab, 1, 0, () => ({})) },
   {
     name: 'a semaphore in a crowd gives what it has and no more',
+    needsLimits: true,
     run: (lab) => runTraffic(lab, 2, 4, (random) => counted(1 + Math.floor(random() * 3), 4)),
   },
   {

@@ -68,7 +68,8 @@ local function enqueue(s, id, claim)
   w.seen, w.wake, w.ttl, w.info = now, claim.wake == 's' and here() or claim.wake, claim.ttl, claim.info
   if not record then
     w.since = now
-    w.ticket = claim.ticket > 0 and claim.ticket or math.max((s.ticket or 0) + 1, now_us)
+    -- Several servers order their queues alike, because the time is proposed to them.
+    w.ticket = claim.ticket > 0 and claim.ticket or VOTER and now_us or math.max((s.ticket or 0) + 1, now_us)
   end
   -- Also where there is a record of it: the queue may have been deleted or evicted alone.
   if redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id)) == 1 then

@@ -7,6 +7,9 @@ local KEEP_TOKEN = 3600000
 -- is exclusive its holder may count on with the time instead: nobody else makes tokens meanwhile, and the next is not smaller than the time.
 local SPARE_TOKENS = 15
 
+-- Among several servers exclusive holders count like this too: no clock is the same for all of them.
+local TOKEN_STEP = VOTER and SPARE_TOKENS + 1 or 1
+
 local time = redis.call('TIME')
 local now_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])

@@ -54,7 +54,7 @@ local function has_room(s)
 end
 
 local function next_token(s)
-  return math.max(s.token + 1, now_us)
+  return math.max(s.token + TOKEN_STEP, now_us)
 end
 
 -- Gives `id` what it claims for `lease` ms; returns the fencing token.

@@ -14,7 +14,7 @@ local function hand_over(key, id, token)
   local window = math.min(CLAIM_WINDOW, tonumber(ttl))
   -- Of a shorter lease, others must be forewarned.
   if window < CLAIM_WINDOW / 2 then return nil end
-  token = text(math.max(token + 1, now_us))
+  token = text(math.max(token + TOKEN_STEP, now_us))
   local channel = INBOX .. string.match(heir, '^[^.]+')
   local message = 'g ' .. heir .. ' ' .. token .. ' ' .. text(now) .. ' ' .. text(window) .. (members[2] and ' 1' or ' 0')
   local receivers = redis.pcall('PUBLISH', channel, message)

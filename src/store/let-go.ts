@@ -1,8 +1,8 @@
 /** Gives back what a claim holds or may hold, against a network that loses requests and replies. */
 
-import { type LockStore, type ReleaseOptions, type ReleaseReply, StoreFailure } from '../store/store.js'
+import { retryDelayMs } from '../lease/validity.js'
 import type { Clock } from '../util/clock.js'
-import { retryDelayMs } from './validity.js'
+import { type LockStore, type ReleaseOptions, type ReleaseReply, StoreFailure } from './store.js'
 
 /** `uncertain`: an earlier attempt may have done it although its reply never came. */
 export interface LetGoOutcome {
@@ -16,7 +16,7 @@ export interface LetGoOutcome {
  * @throws StoreFailure when the server refuses: asking again would help nobody
  */
 export function letGo(
-  store: LockStore,
+  store: Pick<LockStore, 'release'>,
   clock: Clock,
   name: string,
   id: string,

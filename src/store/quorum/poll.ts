@@ -1,0 +1,91 @@
+/** Asks every server the same and decides by a majority of their answers: the only place where a majority is counted for one question. */
+
+import { StoreFailure } from '../store.js'
+
+/** ⌊n/2⌋ + 1: any two majorities have a server in common. */
+export function majorityOf(count: number): number {
+  return Math.floor(count / 2) + 1
+}
+
+/** What has come back so far, in the order of the servers. */
+export class Returns<T> {
+  readonly values: (T | undefined)[]
+  readonly failures: (StoreFailure | undefined)[]
+  open: number
+
+  constructor(readonly count: number) {
+    this.values = new Array(count)
+    this.failures = new Array(count)
+    this.open = count
+  }
+
+  /** How many answered in a way that matters. */
+  number(matters: (value: T) => boolean = () => true): number {
+    return this.values.filter((value) => value !== undefined && matters(value)).length
+  }
+
+  get answered(): number {
+    return this.count - this.open - this.failed
+  }
+
+  get failed(): number {
+    return this.failures.filter((failure) => failure !== undefined).length
+  }
+}
+
+/**
+ * Asks all of them at once. Resolves as soon as `decide` can tell from what is there; what comes later is heard by nobody.
+ *
+ * @throws StoreFailure naming every server that failed, when so many did that there is no majority, or nothing could be decided
+ */
+export function poll<V extends { readonly describe: string }, T, R>(
+  voters: readonly V[],
+  ask: (voter: V, index: number) => Promise<T>,
+  decide: (returns: Returns<T>) => R | undefined,
+): Promise<R> {
+  return new Promise((resolve, reject) => {
+    const returns = new Returns<T>(voters.length)
+    const look = () => {
+      returns.open -= 1
+      const result = decide(returns)
+      if (result !== undefined) return resolve(result)
+      if (returns.open === 0 || voters.length - returns.failed < majorityOf(voters.length)) reject(noMajority(voters, returns.failures))
+    }
+    for (const [index, voter] of voters.entries()) {
+      ask(voter, index).then(
+        (value) => {
+          returns.values[index] = value
+          look()
+        },
+        (error) => {
+          returns.failures[index] = toFailure(error)
+          look()
+        },
+      )
+    }
+  })
+}
+
+/** Why nothing can be decided: every server's own reason. */
+export function noMajority(
+  voters: readonly { readonly describe: string }[],
+  failures: readonly (StoreFailure | undefined)[],
+): StoreFailure {
+  const reasons = voters.flatMap(({ describe }, index) => {
+    const text = failures[index]?.message
+    if (text === undefined) return []
+    return [text.startsWith(`${describe}: `) ? text : `${describe}: ${text}`]
+  })
+  const needed = majorityOf(voters.length)
+  const known = failures.filter((failure) => failure !== undefined)
+  // Asking again helps unless so many refuse for good that the rest is no majority.
+  const kinds = (['conflict', 'refused'] as const).filter(
+    (kind) => voters.length - known.filter((failure) => failure.kind === kind).length < needed,
+  )
+  const message = `fewer than ${needed} of ${voters.length} servers answered: ${reasons.join('; ')}`
+  return new StoreFailure(kinds[0] ?? 'unreachable', message, known[0])
+}
+
+export function toFailure(error: unknown): StoreFailure {
+  return error instanceof StoreFailure ? error : new StoreFailure('unreachable', String(error), error)
+}
