@@ -22,7 +22,19 @@ const out = (/** @type {string} */ name) => join(TARGET, name)
 
 /** @param {string} name */
 function authority(name) {
-  openssl('req', '-x509', ...KEY, '-days', DAYS, '-subj', `/CN=halocksmith tests ${name}`, '-keyout', `${name}.key`, '-out', out(`${name}.pem`))
+  openssl(
+    'req',
+    '-x509',
+    ...KEY,
+    '-days',
+    DAYS,
+    '-subj',
+    `/CN=halocksmith tests ${name}`,
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    out(`${name}.pem`),
+  )
 }
 
 /** @param {string} name @param {string} extensions */
