@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { BareRedis } from './bare-redis.mjs'
 import { findRedisServer } from './find-redis.mjs'
 import { freePort, startRedis } from './redis-server.mjs'
 
@@ -70,7 +71,7 @@ export class ReplicaSet {
   }
 
   async start() {
-    const { replicas, sentinels, password, args = [], redis } = this.#options
+    const { replicas, password, args = [], redis } = this.#options
     const auth = password === undefined ? [] : ['--masterauth', password]
     const nodeOptions = { redis, password, args: [...auth, ...args] }
     this.nodes.push(await startRedis(nodeOptions))
@@ -79,7 +80,7 @@ export class ReplicaSet {
     // By command rather than by setting: what it is told later must outlast nothing but its process.
     await Promise.all(this.nodes.slice(1).map((node) => node.command('REPLICAOF', HOST, primary.port)))
     await this.whenLinked()
-    if (sentinels > 0) await this.#startSentinels(primary)
+    await this.#startSentinels(primary)
   }
 
   async stop() {
@@ -143,6 +144,22 @@ export class ReplicaSet {
 
   /** Resolves when there is one primary, and all other servers that run replicate from it. */
   async whenLinked() {
+    await this.#whenConnected()
+    const primary = await this.primary()
+    // After a full synchronization, replicas say that they are connected up to a second before they are sent anything.
+    const client = await BareRedis.connect({ port: primary.port, password: this.#options.password })
+    try {
+      const replicas = this.nodes.filter(({ alive }) => alive).length - 1
+      await poll('replicas have what the primary has', async () => {
+        await client.command('PUBLISH', 'harness', '')
+        return (await client.command('WAIT', replicas, 1_000)) >= replicas
+      })
+    } finally {
+      client.close()
+    }
+  }
+
+  async #whenConnected() {
     await poll('all replicas are linked', async () => {
       const [primary, roles] = [await this.primary(), await Promise.all(this.nodes.map(roleOf))]
       return this.nodes.every((node, i) => {
@@ -155,38 +172,41 @@ export class ReplicaSet {
 
   /** Resolves when all sentinels agree on who is primary, know each other and all replicas, and see nothing down. */
   async whenWatched() {
-    await poll('the sentinels agree', async () => {
-      const primary = await this.primary()
-      const views = await Promise.all(this.sentinels.map((sentinel) => this.#view(sentinel)))
-      return views.every(({ master, replicas }) => {
-        const others = this.sentinels.length - 1
-        const isWhole =
-          replicas.length === this.nodes.length - 1 &&
-          replicas.every(({ flags, 'master-link-status': link }) => flags === 'slave' && link === 'ok')
-        return (
-          Number(master.port) === primary.port && master.flags === 'master' && Number(master['num-other-sentinels']) === others && isWhole
-        )
-      })
+    await poll('the sentinels agree', () => this.#isWatched())
+  }
+
+  async #isWatched() {
+    const primary = await this.primary()
+    const views = await Promise.all(this.sentinels.map((sentinel) => this.#view(sentinel)))
+    return views.every(({ master, replicas }) => {
+      const others = this.sentinels.length - 1
+      const isWhole =
+        replicas.length === this.nodes.length - 1 && replicas.every((one) => one.flags === 'slave' && one['master-link-status'] === 'ok')
+      return (
+        Number(master.port) === primary.port && master.flags === 'master' && Number(master['num-other-sentinels']) === others && isWhole
+      )
     })
   }
 
-  /** After whatever a test did: everything runs, has one primary, is linked, watched and empty. */
+  /** After whatever a test did: everything runs, has one primary, is linked, watched and empty. Sentinels may have other ports then. */
   async heal() {
-    for (const server of [...this.nodes, ...this.sentinels]) {
-      if (server.alive) server.resume()
-      else await server.start()
-    }
-    const primary = this.sentinels.length === 0 ? await this.primary() : await this.#agreedPrimary()
+    for (const server of [...this.nodes, ...this.sentinels]) server.resume()
+    // They would go on with what they had begun, and leave a former primary alone for ten seconds.
+    await Promise.all(this.sentinels.splice(0).map((sentinel) => sentinel.stop()))
+    for (const node of this.nodes) if (!node.alive) await node.start()
+    const primary = await this.primary().catch(() => /** @type {RedisServer} */ (this.nodes[0]))
     await this.promote(primary)
     await this.whenLinked()
-    if (this.sentinels.length > 0) await this.whenWatched()
+    await this.#startSentinels(primary)
     await primary.command('FLUSHALL')
   }
 
   /** @param {RedisServer} primary */
   async #startSentinels(primary) {
     const { sentinels, downAfterMs, failoverTimeoutMs, password, sentinelPassword, redis, name } = this.#options
+    if (sentinels === 0) return
     const quorum = Math.floor(sentinels / 2) + 1
+    /** @type {{ port: number, id: string }[]} */
     const all = []
     for (let i = 0; i < sentinels; i++) all.push({ port: await freePort(), id: randomBytes(20).toString('hex') })
     const started = all.map(({ port, id }) => {
@@ -194,7 +214,7 @@ export class ReplicaSet {
       const others = all
         .filter((other) => other.id !== id)
         .map((other) => `sentinel known-sentinel ${name} ${HOST} ${other.port} ${other.id}`)
-      const replicas = this.nodes.slice(1).map((node) => `sentinel known-replica ${name} ${HOST} ${node.port}`)
+      const replicas = this.nodes.filter((node) => node !== primary).map((node) => `sentinel known-replica ${name} ${HOST} ${node.port}`)
       const config = [
         `sentinel myid ${id}`,
         `sentinel monitor ${name} ${HOST} ${primary.port} ${quorum}`,
@@ -212,15 +232,9 @@ export class ReplicaSet {
     const settled = await Promise.allSettled(started)
     for (const one of settled) if (one.status === 'fulfilled') this.sentinels.push(one.value)
     for (const one of settled) if (one.status === 'rejected') throw one.reason
+    // They look every ten seconds; how long a former primary is left alone does not depend on it. Older ones than 7.0 don't know this.
+    await Promise.all(this.sentinels.map((sentinel) => sentinel.command('SENTINEL', 'DEBUG', 'INFO-PERIOD', 500).catch(() => {})))
     await this.whenWatched()
-  }
-
-  async #agreedPrimary() {
-    return poll('the sentinels name one primary', async () => {
-      const named = await Promise.all(this.sentinels.map(async (sentinel) => Number((await this.#view(sentinel)).master.port)))
-      const primary = this.nodes.find((node) => named.every((port) => port === node.port))
-      return primary !== undefined && (await roleOf(primary))?.[0] === 'master' && primary
-    })
   }
 
   /**

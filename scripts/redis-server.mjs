@@ -4,7 +4,7 @@
  * process that started them, however that one ends.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ export { findRedisServer } from './find-redis.mjs'
  * @property {string} [folder] the server's working folder, which then stays; default: a temporary one, gone after `stop()`
  * @property {FoundServer} [redis] the program; default: what `findRedisServer({ install: 'never' })` finds
  * @property {string} [password] sets `requirepass`; default: none
- * @property {string} [config] the text of a configuration file, written anew at each start: what only stands in one, as a sentinel's
+ * @property {string} [config] the text of a configuration file, for what must stand in one; the server may write to it
  * @property {number} [timeoutMs] how long the server may take to answer, or to end; default 10,000. It usually takes 40
  */
 
@@ -249,7 +249,7 @@ export class RedisServer {
     settings.push('--repl-diskless-sync-delay', '0', '--dir', this.folder, '--pidfile', join(this.folder, 'redis.pid'))
     if (this.#password !== undefined) settings.push('--requirepass', this.#password)
     const file = join(this.folder, 'redis.conf')
-    if (this.#config !== undefined) writeFileSync(file, this.#config)
+    if (this.#config !== undefined && !existsSync(file)) writeFileSync(file, this.#config)
     const before = this.#config === undefined ? [] : [file]
     const log = openSync(join(this.folder, 'redis.log'), 'w')
     const env = { ...process.env, ...this.#found.env }

@@ -43,17 +43,25 @@ export function targetOfUrl(url: unknown, redis: Readonly<Record<string, unknown
 }
 
 /**
- * The single node of a list. Several nodes need an engine that knows their topology.
+ * The nodes of a list, each with the options that all share.
  *
- * @throws LockOptionError for an empty list or several nodes
+ * @throws LockOptionError for an empty list, and for a node that is in it twice
  */
-export function singleNode(nodes: unknown): NodeAddress {
-  if (!Array.isArray(nodes)) throw new LockOptionError('nodes', nodes, 'must be an array of addresses')
-  if (nodes.length === 0) throw new LockOptionError('nodes', nodes, 'must name at least one node')
-  if (nodes.length > 1) {
-    throw new LockOptionError('nodes', nodes, 'must name one node: this version locks on a single server, not yet on several')
-  }
-  return nodes[0] as NodeAddress
+export function targetsOfNodes(nodes: unknown, option: string, redis: Readonly<Record<string, unknown>> = {}): RedisTarget[] {
+  if (!Array.isArray(nodes)) throw new LockOptionError(option, nodes, 'must be an array of addresses')
+  if (nodes.length === 0) throw new LockOptionError(option, nodes, 'must name at least one node')
+  const targets = nodes.map((node: NodeAddress) => targetOfNode(node, redis))
+  const addresses = targets.map(({ describe }) => describe)
+  const twice = addresses.find((address, i) => addresses.indexOf(address) < i)
+  if (twice !== undefined) throw new LockOptionError(option, nodes, `must name each node once, and has ${twice} twice`)
+  return targets
+}
+
+/** Another server that is connected to in the same way. */
+export function targetAt({ options }: RedisTarget, host: string, port: number): RedisTarget {
+  const { url: _, socket, ...others } = options
+  const { path: __, ...rest } = (socket ?? {}) as Record<string, unknown>
+  return { options: { ...others, socket: { ...rest, host, port } }, describe: address(host, port) }
 }
 
 /** A node in parts; what it does not say is undefined. */

@@ -19,16 +19,36 @@ import {
   type ResolvedAcquireOptions,
   refuseUnknown,
 } from './options.js'
-import { type RedisTarget, singleNode, targetOfNode, targetOfUrl } from './redis-options.js'
+import { type RedisTarget, targetOfNode, targetOfUrl, targetsOfNodes } from './redis-options.js'
+import { NodesStore } from './store/nodes-store.js'
 import { RedisStore } from './store/redis/redis-store.js'
 import { SetnxStore } from './store/setnx/setnx-store.js'
 import type { LockStore } from './store/store.js'
 
 export interface LocksmithOptions {
-  /** `redis://user:password@host:port/db`, or `rediss://` for TLS. At most one of `url`, `nodes`, `client` and `store`; none: 127.0.0.1:6379. */
+  /** `redis://user:password@host:port/db`, or `rediss://` for TLS. At most one of `url`, `nodes`, `sentinels`, `client` and `store`; none: 127.0.0.1:6379. */
   url?: string | undefined
-  /** The server's address. */
+  /**
+   * The servers' addresses. What they are they are asked at the first use: one server, independent primaries (a majority of which decides), a
+   * primary and its replicas (the locksmith follows the primary), sentinels, or a Cluster. A majority of them must answer then. A list that is
+   * none of these is refused with LOCK_OPTION when it is first used; it names each node's role.
+   */
   nodes?: NodeAddress[] | undefined
+  /**
+   * The sentinels' addresses, in place of `nodes`: they tell where the primary is, and one that answers is enough. An object may have the
+   * sentinels' own `username` and `password`; of `redis` only `socket` goes to them, while all of it goes to the primary.
+   */
+  sentinels?: NodeAddress[] | undefined
+  /**
+   * Who promotes a replica when the primary among `nodes` is gone. `none`, the default: somebody else, and the locksmith follows. `promote`: the
+   * processes that have this option, one of which does it when a majority of the nodes answers; it needs three nodes or more, that reach each
+   * other at these addresses. Sentinels do it better: docs/decisions/0010-promotion.md says why.
+   */
+  failover?: 'none' | 'promote' | undefined
+  /** How long the primary must have been away for that, in ms: 10,000. At least 1,000. */
+  failoverAfterMs?: number | undefined
+  /** What the sentinels call the primary; needed where they watch over several. */
+  sentinelName?: string | undefined
   /** A client that the caller made, of any supported library. It is used, and never closed. */
   client?: unknown
   /** An engine, such as a MemoryStore. It is used, and never closed. */
@@ -70,6 +90,7 @@ export interface LocksmithOptions {
 
 const KNOWN = new Set([
   ...['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'],
+  ...['sentinels', 'sentinelName', 'failover', 'failoverAfterMs'],
   ...['handOverLimit', 'handOverMs', 'batchLimit', 'protocol', 'pollMs'],
 ])
 /** Of these, 16 and 50 ms gave most of what there is to gain (docs/performance.md). */
@@ -79,7 +100,11 @@ const SHORTEST_POLL_MS = 10
 const MOST_HAND_OVERS = 1_000_000
 /** The server does nothing else while it carries out a call: this many operations take it some milliseconds. */
 const LARGEST_BATCH = 1_024
-const SOURCES = ['url', 'nodes', 'client', 'store'] as const
+/** With two, one that is gone leaves no majority. */
+const LEAST_FOR_PROMOTION = 3
+const FAILOVER_AFTER_MS = 10_000
+const SHORTEST_FAILOVER_MS = 1_000
+const SOURCES = ['url', 'nodes', 'sentinels', 'client', 'store'] as const
 
 export interface Setup {
   readonly store: LockStore
@@ -113,21 +138,70 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
   const common = { defaults, label: name, handOver }
   const { store } = options
   if (store !== undefined) return { ...common, store: checkStore(store as LockStore, options), ownsStore: false }
-  const pollMs = checkProtocol(options)
   const limit = batchLimit === undefined ? undefined : checkWhole('batchLimit', batchLimit, 1, LARGEST_BATCH)
-  const settings = { client: clientFor(options), prefix, batchLimit: limit }
-  if (options.protocol !== 'setnx') return { ...common, store: new RedisStore(settings), ownsStore: true }
-  if (settings.client.isCluster) throw new LockOptionError('protocol', 'setnx', 'works on one server, and the client is of a Cluster')
-  return { ...common, store: new SetnxStore({ ...settings, pollMs }), ownsStore: true }
+  return { ...common, store: storeFor(options, prefix, limit), ownsStore: true }
+}
+
+function storeFor(options: LocksmithOptions, prefix: string, batchLimit: number | undefined): LockStore {
+  const pollMs = checkProtocol(options)
+  const { nodes, sentinels, sentinelName, protocol } = options
+  if (protocol === 'setnx') {
+    const client = clientFor(options)
+    if (client.isCluster) throw new LockOptionError('protocol', 'setnx', 'works on one server, and the client is of a Cluster')
+    return new SetnxStore({ client, prefix, batchLimit, pollMs })
+  }
+  const promoteAfterMs = checkFailover(options)
+  if (nodes === undefined && sentinels === undefined) {
+    if (sentinelName !== undefined) throw new LockOptionError('sentinelName', sentinelName, 'has no effect without sentinels')
+    return new RedisStore({ client: clientFor(options), prefix, batchLimit })
+  }
+  if (sentinelName !== undefined && (typeof sentinelName !== 'string' || sentinelName === '')) {
+    throw new LockOptionError('sentinelName', sentinelName, 'must be a name')
+  }
+  const { redis = {} } = options
+  checkObject('redis', redis)
+  const option = nodes === undefined ? 'sentinels' : 'nodes'
+  // What the primary wants to know, its sentinels may refuse.
+  const forAll = option === 'nodes' ? redis : 'socket' in redis ? { socket: redis.socket } : {}
+  // Where the primary is, the sentinels tell; only how it is connected to is known.
+  const primary = targetOfNode({}, redis)
+  return new NodesStore({
+    option,
+    nodes: targetsOfNodes(nodes ?? sentinels, option, forAll),
+    sentinelName,
+    primary,
+    promoteAfterMs,
+    prefix,
+    batchLimit,
+  })
+}
+
+/** How long a primary must have been away before a replica is promoted; undefined: that is not to be done here. */
+function checkFailover({ nodes, failover = 'none', failoverAfterMs }: LocksmithOptions): number | undefined {
+  if (failover !== 'none' && failover !== 'promote') throw new LockOptionError('failover', failover, "must be 'none' or 'promote'")
+  if (failover === 'none') {
+    if (failoverAfterMs === undefined) return undefined
+    throw new LockOptionError('failoverAfterMs', failoverAfterMs, "has no effect without failover: 'promote'")
+  }
+  if (!Array.isArray(nodes) || nodes.length < LEAST_FOR_PROMOTION) {
+    throw new LockOptionError('failover', failover, 'needs at least three nodes: a majority must be left when one of them is gone')
+  }
+  if (failoverAfterMs === undefined) return FAILOVER_AFTER_MS
+  return checkWhole('failoverAfterMs', failoverAfterMs, SHORTEST_FAILOVER_MS, LONGEST_MS)
 }
 
 /** Returns the interval of polling, where one was given. */
-function checkProtocol({ protocol, pollMs, nodes }: LocksmithOptions): number | undefined {
+function checkProtocol(options: LocksmithOptions): number | undefined {
+  const { protocol, pollMs, nodes } = options
   if (protocol !== undefined && protocol !== 'queue' && protocol !== 'setnx') {
     throw new LockOptionError('protocol', protocol, "must be 'queue' or 'setnx'")
   }
   if (protocol === 'setnx' && Array.isArray(nodes) && nodes.length > 1) {
     throw new LockOptionError('nodes', nodes, "must name one node with protocol: 'setnx': the version of 2013 locked on one server")
+  }
+  for (const option of protocol === 'setnx' ? (['sentinels', 'sentinelName', 'failover', 'failoverAfterMs'] as const) : []) {
+    if (options[option] === undefined) continue
+    throw new LockOptionError(option, options[option], "can't be given with protocol: 'setnx': the version of 2013 locked on one server")
   }
   if (pollMs === undefined) return undefined
   if (protocol !== 'setnx') throw new LockOptionError('pollMs', pollMs, "has no effect but with protocol: 'setnx': waiters are woken")
@@ -142,10 +216,11 @@ function clientFor(options: LocksmithOptions): RedisClient {
   return createOwnedClient(target(options))
 }
 
+/** Of one server: where several are possible, the servers themselves say what they are. */
 function target({ url, nodes, redis = {} }: LocksmithOptions): RedisTarget {
   checkObject('redis', redis)
   if (url !== undefined) return targetOfUrl(url, redis)
-  return targetOfNode(nodes === undefined ? {} : singleNode(nodes), redis)
+  return nodes === undefined ? targetOfNode({}, redis) : (targetsOfNodes(nodes, 'nodes', redis)[0] as RedisTarget)
 }
 
 function checkStore(store: LockStore, { prefix, redis, batchLimit, protocol, pollMs }: LocksmithOptions): LockStore {

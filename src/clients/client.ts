@@ -41,6 +41,8 @@ export interface RedisClient {
   readonly wake: WakeKind
   /** Whether names lie on several nodes, so that a call must not have keys of two names. Absent: false. */
   readonly isCluster?: boolean
+  /** Whether another server may be behind the connection when it returns: the primary that is followed. Absent: false. */
+  readonly follows?: boolean
   /** Known when the port is made; empty for most. */
   readonly warnings: readonly ClientWarning[]
   /** Whether a command sent now would be written now. False while connecting and while the connection is lost. */
@@ -57,6 +59,8 @@ export interface RedisClient {
    * @param key of a Cluster: only the connections to the node that has this key
    */
   reconnect(key?: string): void
+  /** The server refused what only a primary does: whoever knows how to find out looks whether another is the primary now. */
+  lookAgain?(): void
   /**
    * Sends one command, its name first, and resolves to the raw reply: text, `null`, lists of these, and integers, which come as a number
    * or, where the caller configured the library so, as digits. A list in a list arrives; one in that does not with every library (redis

@@ -148,6 +148,16 @@ export class Connection<W extends Wire> {
     if (this.wire !== undefined) this.lost(new ClientError('CONNECTION', `${this.options.describe}: no answer, connecting anew`))
   }
 
+  /** Connects anew at once, because another attempt leads elsewhere: whatever is open, under way or waited for is given up. */
+  redirect(reason: string): void {
+    if (this.state === 'idle' || this.state === 'closed') return
+    const { coming, wire } = this
+    if (wire !== undefined) this.lost(new ClientError('CONNECTION', reason))
+    this.failures = 0
+    this.begin()
+    coming?.destroy()
+  }
+
   close(): void {
     if (this.state === 'closed') return
     const wire = this.wire ?? this.coming

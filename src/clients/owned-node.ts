@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../util/clock.js'
 import { ClientError } from './client.js'
 import type { ClusterNode } from './cluster-map.js'
 import type { NodeRedisOptions } from './node-redis-wire.js'
-import { createOwnedClient, type OwnedClient } from './owned.js'
+import { createOwnedClient, type OwnedRedisClient } from './owned.js'
 
 /** A node that is being connected to is waited for, so long at most. */
 const OPENING_MS = 1_500
@@ -21,7 +21,7 @@ export interface NodeEvents {
 }
 
 export class OwnedNode implements ClusterNode {
-  readonly client: OwnedClient
+  readonly client: OwnedRedisClient
   private silences = 0
   private lastSilenceMs = Number.NEGATIVE_INFINITY
 

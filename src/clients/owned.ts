@@ -4,7 +4,7 @@
  */
 
 import { type Clock, systemClock } from '../util/clock.js'
-import type { ChannelListener, ClientError, ConnectionListener, RedisClient } from './client.js'
+import type { ChannelListener, ClientError, ConnectionListener, NodeCommand, RedisClient } from './client.js'
 import { backoff, Connection, type WireEvents } from './connection.js'
 import { toClientError } from './library-errors.js'
 import { type NodeRedisClient, type NodeRedisOptions, NodeRedisWire, wireOptions } from './node-redis-wire.js'
@@ -24,6 +24,14 @@ export interface OwnedClientOptions {
   readonly options: NodeRedisOptions
   /** Where it connects, for errors: `host:port` or a path, without credentials. */
   readonly describe: string
+  /** Where the next attempt leads, in place of `options`, where that changes: asked before each attempt; it must be bounded. */
+  locate?(): Promise<NodeRedisOptions>
+  /** Looks at a new connection before it is used; when it rejects, the attempt has failed. */
+  inspect?(send: NodeCommand): Promise<unknown>
+  /** See {@link RedisClient.lookAgain}. */
+  lookAgain?(): void
+  /** More passwords than those in `options`, to be cut out of every text. */
+  readonly secrets?: readonly string[]
   /** Default: the system's. */
   readonly clock?: Clock
   /** Of a node of a Cluster: told of a sharded channel that it does not have any more. */
@@ -32,12 +40,22 @@ export interface OwnedClientOptions {
 
 const CONNECT_TIMEOUT_MS = 5_000
 
+/** A client whose connection is made here. */
+export interface OwnedRedisClient extends RedisClient {
+  /** Resolves when commands can be sent; rejects when the attempt under way fails, and at once between two attempts. */
+  opened(): Promise<unknown>
+  /** Connects anew at once, because `locate` leads elsewhere now. */
+  redirect(reason: string): void
+  /** To a node of a Cluster. */
+  subscribeSharded(channel: string, listener: ChannelListener): Promise<() => Promise<void>>
+}
+
 /** Makes a client that connects at its first use: at `connect`, `command` or `subscribe`. */
-export function createOwnedClient(options: OwnedClientOptions): OwnedClient {
+export function createOwnedClient(options: OwnedClientOptions): OwnedRedisClient {
   return new OwnedClient(options)
 }
 
-export class OwnedClient implements RedisClient {
+class OwnedClient implements OwnedRedisClient {
   readonly library = 'node-redis (own connection)'
   readonly wake = 'publish'
   readonly warnings = []
@@ -66,6 +84,19 @@ export class OwnedClient implements RedisClient {
     this.inbox?.reconnect()
   }
 
+  opened(): Promise<unknown> {
+    return this.connection.opened()
+  }
+
+  lookAgain(): void {
+    this.given.lookAgain?.()
+  }
+
+  redirect(reason: string): void {
+    this.connection.redirect(reason)
+    this.inbox?.redirect(reason)
+  }
+
   command(args: readonly string[]): Promise<unknown> {
     const { wire } = this.connection
     if (wire !== undefined) return wire.client.sendCommand(args).catch(this.rethrow)
@@ -77,7 +108,6 @@ export class OwnedClient implements RedisClient {
     return (await this.messages()).subscribe(channel, listener)
   }
 
-  /** To a node of a Cluster. */
   async subscribeSharded(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
     return (await this.messages()).subscribe(channel, listener, true)
   }
@@ -110,13 +140,16 @@ export class OwnedClient implements RedisClient {
   }
 
   private makeConnection(mend?: (error: ClientError) => boolean): Connection<NodeRedisWire> {
-    const { options, describe, clock = systemClock, misplaced } = this.given
+    const { options, clock = systemClock, misplaced } = this.given
+    const { given } = this
     return new Connection({
       makeWire: (events) => this.makeWire(events),
-      describe,
+      get describe() {
+        return given.describe
+      },
       attemptMs: options.socket?.connectTimeout ?? CONNECT_TIMEOUT_MS,
       clock,
-      secrets: secretsOf(options),
+      secrets: [...secretsOf(options), ...(this.given.secrets ?? [])],
       delayMs: delayOf(options),
       mend,
       misplaced,
@@ -125,9 +158,12 @@ export class OwnedClient implements RedisClient {
 
   private async makeWire(events: WireEvents): Promise<NodeRedisWire> {
     const { createClient } = (await import('@redis/client')) as unknown as { createClient(options: NodeRedisOptions): NodeRedisClient }
-    const { options } = this.given
+    const { locate, inspect } = this.given
+    const options = locate === undefined ? this.given.options : await locate()
+    if (locate !== undefined) this.model = undefined
     this.model ??= createClient({ ...options, ...wireOptions(options.socket, options.socket?.connectTimeout ?? CONNECT_TIMEOUT_MS) })
-    return new NodeRedisWire(this.model.duplicate({ RESP: this.protocol }), events)
+    const client = this.model.duplicate({ RESP: this.protocol })
+    return inspect === undefined ? new NodeRedisWire(client, events) : new InspectedWire(client, events, inspect)
   }
 
   /** Servers older than 6, and some proxies, know no HELLO, which asks for RESP3: true when RESP2 is worth an attempt. */
@@ -136,6 +172,22 @@ export class OwnedClient implements RedisClient {
     if (!unknown || this.protocol !== 3) return false
     this.protocol = 2
     return true
+  }
+}
+
+/** A wire that is not open before its server was looked at. */
+class InspectedWire extends NodeRedisWire {
+  constructor(
+    client: NodeRedisClient,
+    events: WireEvents,
+    private readonly inspect: (send: NodeCommand) => Promise<unknown>,
+  ) {
+    super(client, events)
+  }
+
+  override async connect(): Promise<unknown> {
+    await super.connect()
+    return this.inspect((args) => this.client.sendCommand(args))
   }
 }
 
@@ -155,8 +207,8 @@ function delayOf(options: NodeRedisOptions): (failures: number, error: ClientErr
   }
 }
 
-/** The password among the options. Where a text has a URL, `connection.ts` cuts the credentials out of it. */
-function secretsOf({ password, url = '' }: NodeRedisOptions): string[] {
+/** The passwords among the options. Where a text has a URL, `connection.ts` cuts the credentials out of it. */
+export function secretsOf({ password, url = '' }: NodeRedisOptions): string[] {
   const inUrl = URL.canParse(url) ? decodeURIComponent(new URL(url).password) : ''
   return [password ?? '', inUrl].filter((secret) => secret !== '')
 }

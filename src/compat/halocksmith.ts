@@ -6,8 +6,16 @@ import { checkName, checkTtlMs, checkWhole, LONGEST_MS, type NodeAddress } from 
 import type { HeldLock } from '../primitives/held-lock.js'
 
 export interface HalocksmithOptions {
-  /** The server's address. Default `['127.0.0.1:6379']`. */
+  /** The servers' addresses: what they are they are asked, as with a locksmith's `nodes`. Default `['127.0.0.1:6379']`. */
   nodes?: NodeAddress[]
+  /** The sentinels' addresses, in place of `nodes`. */
+  sentinels?: NodeAddress[]
+  /** What the sentinels call the primary; needed where they watch over several. */
+  sentinelName?: string
+  /** Who promotes a replica when the primary is gone: `none`, the default, or `promote`, as a locksmith's option. */
+  failover?: 'none' | 'promote'
+  /** How long the primary must have been away for that, in ms: 10,000. */
+  failoverAfterMs?: number
   /** What every key begins with. Default `__halocksmith:`. */
   prefix?: string
   /** The lease in SECONDS, not renewed. Default 120; fractions are allowed. */
@@ -137,14 +145,15 @@ async function releaseOnce(lock: HeldLock, key: string): Promise<void> {
 }
 
 function resolve(given: HalocksmithOptions | string | number | NodeAddress[] | undefined): Settings {
-  const { nodes, prefix, timeout = 120, retries = 100, retryTimeout = 1000, protocol, redisClient, ...redis } = normalize(given)
+  const { timeout = 120, retries = 100, retryTimeout = 1000, redisClient, ...others } = normalize(given)
+  const { nodes, sentinels, sentinelName, failover, failoverAfterMs, protocol, prefix, ...redis } = others
   if (typeof timeout !== 'number' || !(timeout > 0)) throw new LockOptionError('timeout', timeout, 'must be a number of seconds above 0')
   const ttlMs = checkTtlMs(Math.round(timeout * 1000), 'timeout × 1000')
   const attempts = retries === Number.POSITIVE_INFINITY ? retries : checkWhole('retries', retries, 0, LONGEST_MS)
   const betweenMs = checkWhole('retryTimeout', retryTimeout, 0, LONGEST_MS)
   // Not Infinity × 0.
   const waitMs = betweenMs === 0 ? 0 : attempts * betweenMs
-  const source = redisClient === undefined ? { nodes: nodes ?? [{}], redis } : { client: redisClient }
+  const source = redisClient === undefined ? { nodes, sentinels, sentinelName, failover, failoverAfterMs, redis } : { client: redisClient }
   const shared = protocol === 'setnx' && { pollMs: Math.max(SHORTEST_POLL_MS, betweenMs) }
   const locksmith = createLocksmith({ ...source, ...(prefix !== undefined && { prefix }), protocol, ...shared })
   return { ttlMs, waitMs: waitMs > LONGEST_MS ? Number.POSITIVE_INFINITY : waitMs, locksmith }

@@ -66,6 +66,11 @@ export class Keeper {
     this.closed = true
   }
 
+  /** Another server may answer next, and not know of these leases: whether they are kept is not certain before it says so. */
+  doubt(error: Error): void {
+    for (const lease of this.byId.values()) lease.doubt(error)
+  }
+
   /** The server is back, or messages were missed: whatever is uncertain is asked for now. */
   recheck(): void {
     for (const lease of this.byId.values()) {

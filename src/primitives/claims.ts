@@ -267,7 +267,10 @@ export class Claims implements ClaimRunner {
         this.room.onRestored()
         this.keeper.recheck()
       },
-      disconnected: (error) => this.room.onDisconnected(error),
+      disconnected: (error, elsewhere) => {
+        this.room.onDisconnected(error)
+        if (elsewhere) this.keeper.doubt(error)
+      },
       warning: (code, message) => {
         publish('halocksmith:warning', { name: '', code, message })
         process.emitWarning(message, { type: 'HalocksmithWarning', code: `HALOCKSMITH_${code}` })

@@ -103,8 +103,8 @@ export interface SessionListener {
   othersWait(id: string): void
   /** Messages may have been missed, or the server is back: ask again for every claim, renew what is uncertain. */
   restored(): void
-  /** The server can't be reached at the moment. */
-  disconnected(error: Error): void
+  /** The server can't be reached at the moment. `elsewhere`: another may answer in its place, and not know what this one granted. */
+  disconnected(error: Error, elsewhere?: boolean): void
   /** Something an operator should know; `code` is stable, each is told once per store. */
   warning(code: string, message: string): void
 }

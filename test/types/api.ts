@@ -31,6 +31,10 @@ const nodes: NodeAddress[] = ['a', 'a:1', 1, { host: 'a', port: 1 }]
 export const locksmithOptions: Required<Omit<LocksmithOptions, 'store'>> = {
   url: '',
   nodes,
+  sentinels: nodes,
+  sentinelName: 'mymaster',
+  failover: 'promote',
+  failoverAfterMs: 1,
   client: {},
   prefix: '',
   ttlMs: 1,
@@ -59,6 +63,10 @@ export const acquireOptions: Required<AcquireOptions> = {
 }
 export const compatOptions: HalocksmithOptions = {
   nodes,
+  sentinels: nodes,
+  sentinelName: '',
+  failover: 'none',
+  failoverAfterMs: 1,
   prefix: '',
   timeout: 1,
   retries: 1,

@@ -31,7 +31,7 @@ describe('the address', () => {
   test.each([undefined, null, {}, { nodes: undefined }, { timeout: 5, prefix: 'p:' }, '', { host: '127.0.0.1' }, { nodes: [{}] }])(
     'of %j is 127.0.0.1:6379',
     (options) => {
-      expect(target(options)).toEqual({ options: { socket: { host: '127.0.0.1', port: 6379 } }, describe: '127.0.0.1:6379' })
+      expect(target(options)).toMatchObject({ options: { socket: { host: '127.0.0.1', port: 6379 } }, describe: '127.0.0.1:6379' })
     },
   )
 
@@ -60,7 +60,7 @@ describe('the address', () => {
     const url = 'redis://me:secret@h:7000/2'
     for (const options of [url, [url], { url }, { nodes: [url] }, { 0: url }]) {
       made.length = 0
-      expect(target(options)).toEqual({ options: { url }, describe: 'h:7000' })
+      expect(target(options)).toMatchObject({ options: { url }, describe: 'h:7000' })
     }
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LockOptionError } from '../../src/errors.js'
-import { singleNode, targetOfNode, targetOfUrl } from '../../src/redis-options.js'
+import { targetOfNode, targetOfUrl, targetsOfNodes } from '../../src/redis-options.js'
 
 const address = (node: unknown, redis = {}) => {
   const { options, describe: text } = targetOfNode(node as never, redis)
@@ -171,16 +171,24 @@ describe('options for the client', () => {
   })
 })
 
-describe('the single node', () => {
-  test('of a list of one', () => {
-    expect(singleNode(['h:1'])).toBe('h:1')
+describe('a list of nodes', () => {
+  test('each has its own options and those of all', () => {
+    const targets = targetsOfNodes(['h:1', { host: 'h', port: 2, password: 'p' }], 'nodes', { username: 'me' })
+    expect(targets.map(({ describe }) => describe)).toEqual(['h:1', 'h:2'])
+    expect(targets.map(({ options }) => [options.username, options.password])).toEqual([
+      ['me', undefined],
+      ['me', 'p'],
+    ])
   })
 
   test.each([
     ['h:1', 'must be an array'],
     [[], 'at least one node'],
-    [['h:1', 'h:2'], 'must name one node'],
+    [['h:1', 'h:2', { host: 'h', port: 1, password: 'secret' }], 'has h:1 twice'],
   ])('%j is refused', (nodes, reason) => {
-    expect(refusal(() => singleNode(nodes)).message).toContain(reason)
+    const { message, option } = refusal(() => targetsOfNodes(nodes, 'nodes'))
+    expect(option).toBe('nodes')
+    expect(message).toContain(reason)
+    expect(message).not.toContain('secret')
   })
 })

@@ -8,9 +8,9 @@ import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
+import { argumentsOf, type Batch, byKey, type Operation } from './call.js'
 import { type Confirmation, ConfirmationQueue } from './confirmation.js'
 import { KeepAlive } from './keep-alive.js'
-import { typesOf } from './keys.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
 
@@ -29,31 +29,17 @@ const SILENCES = 2
 /** A timer that fires this late shows that the event loop stood still: replies may be waiting to be read. */
 const STALL_MS = 20
 
-/** One operation of the script, and whoever waits for its answer. */
-interface Operation {
-  readonly key: string
-  readonly text: string
-  readonly madeAtMs: number
-  /** Undefined: replicas are not asked. */
-  readonly confirmation: Confirmation | undefined
-  /** What the answer means to whoever waits; throws when it is none of ours. */
-  read(answer: Answer): unknown
-  resolve(meaning: unknown): void
-  reject(failure: unknown): void
-}
-
-/** Operations that were sent in one call. */
-interface Batch {
-  readonly operations: readonly Operation[]
-  readonly sentAtMs: number
-  /** By whom all of them are confirmed. */
-  readonly confirmation: Confirmation | undefined
-}
+/** What a server replies that is not, or not yet, the primary that it was. */
+const ROLE_CODES = new Set(['READONLY', 'MASTERDOWN', 'LOADING'])
 
 export class Exchange {
-  /** Sent before the last answer, and the server's time in it: no answer yet, no bound. */
+  /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
   private lastServerNowMs = Number.NaN
+  /** Whether an answer ever came. */
+  hasAnswered = false
+  /** Counts connections: behind another one there may be another server, with a clock of its own. */
+  private connection = 0
   private pending: Operation[] = []
   private readonly toConfirm: ConfirmationQueue<Operation>
   /** The oldest first. A Set that gets empty makes itself anew each time. */
@@ -88,16 +74,11 @@ export class Exchange {
     })
   }
 
-  get hasAnswered(): boolean {
-    return !Number.isNaN(this.lastSentAtMs)
-  }
-
   /** How long a request may take at present. */
   private get limitMs(): number {
     const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
     // While the server waits for replicas it answers nothing else on the connection.
-    const { current } = this.toConfirm
-    return current === undefined ? limitMs : limitMs + current.withinMs
+    return limitMs + this.toConfirm.underWayMs
   }
 
   /**
@@ -122,7 +103,7 @@ export class Exchange {
 
   /**
    * The moment of this process's clock which is certainly not later than `serverMs` on the server's: the server's time is at most its
-   * last answer's plus all that has passed since before that request was sent. NaN before the first answer.
+   * last answer's plus all that has passed since before that request was sent. NaN before the first answer on this connection.
    */
   notLaterThan(serverMs: number): number {
     return this.lastSentAtMs + (serverMs - this.lastServerNowMs)
@@ -216,27 +197,17 @@ export class Exchange {
   }
 
   private dispatchToConfirm(): void {
-    const next = this.client.isUp ? this.toConfirm.next() : undefined
-    if (next === undefined) return
-    this.toConfirm.current = next.confirmation
-    this.dispatch(next.operations, next.confirmation)
+    while (this.client.isUp) {
+      const next = this.toConfirm.next()
+      if (next === undefined) return
+      this.dispatch(next.operations, next.confirmation)
+    }
   }
 
   private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
-    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation }
+    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation, connection: this.connection }
     this.inFlight.push(sent)
-    const count = operations.length
-    const args = new Array<string>(3 + 2 * count)
-    args[0] = 'EVALSHA'
-    args[1] = this.script.sha1
-    args[2] = String(count)
-    for (let i = 0; i < count; i++) {
-      const { key, text } = operations[i] as Operation
-      args[3 + i] = key
-      args[3 + count + i] = text
-    }
-    if (this.isCluster) declareKeys(args, (operations[0] as Operation).key, count)
-    this.carryOut(sent, args)
+    this.carryOut(sent, argumentsOf(operations, this.script, this.isCluster))
   }
 
   private carryOut(sent: Batch, args: readonly string[]): void {
@@ -261,7 +232,9 @@ export class Exchange {
 
   private notCarriedOut(sent: Batch, args: readonly string[], error: unknown): void {
     if (args[0] !== 'EVALSHA' || !(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') {
-      return this.settle(sent, this.failureOf(error, sent.operations[0]?.key))
+      const failure = this.failureOf(error, sent.operations[0]?.key)
+      this.heedRole(failure)
+      return this.settle(sent, failure)
     }
     // The server was restarted, or its scripts were flushed: EVAL loads the script again.
     this.carryOut(sent, ['EVAL', this.script.source, ...args.slice(2)])
@@ -278,9 +251,12 @@ export class Exchange {
       // From now on the shorter limit holds.
       this.timer?.cancel()
       this.timer = undefined
+      this.hasAnswered = true
     }
-    this.lastSentAtMs = sentAtMs
-    this.lastServerNowMs = serverNowMs
+    if (sent.connection === this.connection) {
+      this.lastSentAtMs = sentAtMs
+      this.lastServerNowMs = serverNowMs
+    }
     this.lastProblem = undefined
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
@@ -302,13 +278,20 @@ export class Exchange {
     const { key } = operation
     const failure = failureIn(reply, key)
     if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
-    if (failure !== undefined) return operation.reject(failure)
+    if (failure !== undefined) {
+      this.heedRole(failure)
+      return operation.reject(failure)
+    }
     try {
       const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
       operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs, replicas }))
     } catch (none) {
       operation.reject(none)
     }
+  }
+
+  private heedRole(failure: StoreFailure): void {
+    if (ROLE_CODES.has(failure.replyCode)) this.client.lookAgain?.()
   }
 
   private settle(sent: Batch, failure: StoreFailure): void {
@@ -320,7 +303,7 @@ export class Exchange {
     const place = this.inFlight.indexOf(sent)
     if (place !== -1) this.inFlight.splice(place, 1)
     if (place !== -1 && sent.confirmation !== undefined) {
-      this.toConfirm.current = undefined
+      this.toConfirm.done(sent.operations)
       if (!this.closed) this.dispatchToConfirm()
     }
     this.updateKeepAlive()
@@ -337,6 +320,8 @@ export class Exchange {
 
   private onDown(error: Error): void {
     this.lastProblem = error
+    this.connection += 1
+    this.lastSentAtMs = Number.NaN
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
     const unsent = [...this.pending, ...this.toConfirm.drop()]
@@ -396,25 +381,4 @@ export class Exchange {
 
 function closedFailure(): StoreFailure {
   return new StoreFailure('refused', 'the store was closed')
-}
-
-/** The operations of each name, in their order: a call to a Cluster must not have keys of two names. */
-function byKey(operations: readonly Operation[]): Iterable<Operation[]> {
-  const groups = new Map<string, Operation[]>()
-  for (const operation of operations) {
-    const group = groups.get(operation.key)
-    if (group === undefined) groups.set(operation.key, [operation])
-    else group.push(operation)
-  }
-  return groups.values()
-}
-
-/**
- * Adds the keys that the script makes of the state key. A Cluster looks at the keys that it is told of: while a slot moves, a call whose keys
- * are not all in one place is refused as a whole, and not carried out on a part of them.
- */
-function declareKeys(args: string[], stateKey: string, operations: number): void {
-  const [, ...others] = typesOf(stateKey)
-  args[2] = String(operations + others.length)
-  args.splice(3 + operations, 0, ...others.map(([key]) => key))
 }

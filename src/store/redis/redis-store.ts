@@ -84,7 +84,7 @@ export class RedisStore implements LockStore {
     this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, pushes, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
-      down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error)),
+      down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error, this.client.follows === true)),
     })
   }
 

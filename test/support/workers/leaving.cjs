@@ -44,6 +44,13 @@ const scenarios = {
   async 'holds through the callback API'() {
     halocksmith(url.replace('redis://', ''))('k', () => say('ready'))
   },
+  async 'holds on nodes that it follows'() {
+    const locksmith = createLocksmith(JSON.parse(process.env.LOCKSMITH ?? '{}'))
+    await locksmith.acquire('k', { ttlMs: 60_000 })
+    locksmith.acquire('k').catch(() => {})
+    await locksmith.query()
+    say('ready')
+  },
   async 'has only made one'() {
     createLocksmith({ url })
     halocksmith(url.replace('redis://', ''))
