@@ -89,7 +89,11 @@ export const HIDDEN = Symbol('hidden')
 
 /** A value as a person would want to see it in an error: short, unambiguous, and never calling the caller's code. */
 function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'string') {
+    // Somebody may have put a URL where none belongs.
+    const text = value.replace(/\/\/.*@/s, '//***@')
+    return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)
+  }
   if (value === HIDDEN) return 'a text that is not shown: it may hold a password'
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'

@@ -67,37 +67,40 @@ export function createLocksmith(options?: LocksmithOptions): Locksmith {
 const FILTER_KEYS = new Set(['name', 'prefix'])
 
 class StoreLocksmith implements Locksmith {
-  private readonly claims: Claims
+  // Behind these is the client, with its password: they are not to be seen where somebody prints a locksmith.
+  readonly #setup: Setup
+  readonly #claims: Claims
   private closing: Promise<void> | undefined
 
-  constructor(private readonly setup: Setup) {
+  constructor(setup: Setup) {
+    this.#setup = setup
     const claimant = { label: setup.label, host: hostname(), pid: process.pid }
-    this.claims = new Claims(setup.store, systemClock, setup.defaults, claimant, setup.handOver)
+    this.#claims = new Claims(setup.store, systemClock, setup.defaults, claimant, setup.handOver)
   }
 
   acquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock> {
-    return this.claims.acquire(names, recipes.EXCLUSIVE, options)
+    return this.#claims.acquire(names, recipes.EXCLUSIVE, options)
   }
 
   tryAcquire(names: string | string[], options?: AcquireOptions): Promise<HeldLock | null> {
-    return this.claims.tryAcquire(names, recipes.EXCLUSIVE, options)
+    return this.#claims.tryAcquire(names, recipes.EXCLUSIVE, options)
   }
 
   async using<T>(names: string | string[], first: AcquireOptions | CriticalSection<T>, second?: CriticalSection<T>): Promise<T> {
     const [options, fn] = typeof first === 'function' ? [undefined, first] : [first, second]
-    return this.claims.using(names, recipes.EXCLUSIVE, options, fn as CriticalSection<T>)
+    return this.#claims.using(names, recipes.EXCLUSIVE, options, fn as CriticalSection<T>)
   }
 
   mutex(name: string, options?: AcquireOptions): Mutex {
-    return recipes.makeMutex(this.claims, checkName(name), recipes.EXCLUSIVE, options)
+    return recipes.makeMutex(this.#claims, checkName(name), recipes.EXCLUSIVE, options)
   }
 
   semaphore(name: string, limit: number, options?: AcquireOptions): Semaphore {
-    return recipes.makeSemaphore(this.claims, checkName(name), limit, options)
+    return recipes.makeSemaphore(this.#claims, checkName(name), limit, options)
   }
 
   readWriteLock(name: string, options?: AcquireOptions): ReadWriteLock {
-    return recipes.makeReadWriteLock(this.claims, checkName(name), options)
+    return recipes.makeReadWriteLock(this.#claims, checkName(name), options)
   }
 
   async query(filter: QueryFilter = {}): Promise<{ held: LockInfo[]; pending: LockInfo[] }> {
@@ -108,17 +111,17 @@ class StoreLocksmith implements Locksmith {
       ...(name !== undefined && { name: checkName(name) }),
       ...(prefix !== undefined && { prefix: checkName(prefix, 'prefix') }),
     }
-    const found = await this.answer(() => this.claims.query(checked), checked.name)
+    const found = await this.answer(() => this.#claims.query(checked), checked.name)
     return { held: found.held.map(holderInfo), pending: found.pending.map(waiterInfo) }
   }
 
   async forceRelease(name: string): Promise<number> {
     checkName(name)
-    return this.answer(() => this.setup.store.forceRelease(name), name)
+    return this.answer(() => this.#setup.store.forceRelease(name), name)
   }
 
   async restore(serialized: string): Promise<HeldLock> {
-    return this.claims.restore(serialized)
+    return this.#claims.restore(serialized)
   }
 
   close(): Promise<void> {
@@ -131,8 +134,8 @@ class StoreLocksmith implements Locksmith {
   }
 
   private async closeOnce(): Promise<void> {
-    await this.claims.close()
-    if (this.setup.ownsStore) await this.setup.store.close()
+    await this.#claims.close()
+    if (this.#setup.ownsStore) await this.#setup.store.close()
   }
 
   /** A store's failure in the terms of the error catalogue. */

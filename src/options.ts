@@ -3,7 +3,7 @@
  * What is wrong is told with its value, the bound and the reason before any command is sent.
  */
 
-import { LockOptionError } from './errors.js'
+import { HIDDEN, LockOptionError } from './errors.js'
 import { safetyMarginMs } from './lease/validity.js'
 
 /** A Redis server: `'host:port'`, `'host'`, a port, or an object whose other members go to the client (`{ host, port, password, … }`). */
@@ -18,6 +18,7 @@ export const LONGEST_MS = 365 * 24 * 3_600_000
 const SHORTEST_TTL_MS = 20
 /** More permits than this can't be counted in a name. */
 const MOST_PERMITS = 2 ** 31 - 1
+const MOST_REPLICAS = 100
 const LONGEST_NAME_BYTES = 512
 const LARGEST_METADATA_BYTES = 4_096
 
@@ -36,7 +37,10 @@ export interface AcquireOptions {
   maxHoldMs?: number | undefined
   /** A release lets others in no sooner than this after the grant, in ms (the release itself resolves at once). Default 0. */
   minHoldMs?: number | undefined
-  /** Confirmation of the grant by replicas: 0, the only value for a single server. */
+  /**
+   * So many replicas must have the grant, and each renewal, before it counts; a whole number up to 100. Default 0: replicas are not asked.
+   * With fewer, the acquire fails at once with `LOCK_UNAVAILABLE`, and a held lock's state is `unknown` until they answer or its lease ends.
+   */
   minReplicas?: number | undefined
   /** Shown to people who look at who holds and who waits; at most 4,096 bytes as JSON. */
   metadata?: Record<string, string> | undefined
@@ -50,6 +54,7 @@ export interface ResolvedAcquireOptions {
   readonly autoExtend: boolean
   readonly maxHoldMs: number
   readonly minHoldMs: number
+  readonly minReplicas: number
   readonly metadata: Readonly<Record<string, string>> | undefined
 }
 
@@ -68,10 +73,11 @@ export const ACQUIRE_DEFAULTS: ResolvedAcquireOptions = Object.freeze({
   autoExtend: true,
   maxHoldMs: Number.POSITIVE_INFINITY,
   minHoldMs: 0,
+  minReplicas: 0,
   metadata: undefined,
 })
 
-const ACQUIRE_KEYS = new Set([...Object.keys(ACQUIRE_DEFAULTS), 'minReplicas'])
+const ACQUIRE_KEYS = new Set(Object.keys(ACQUIRE_DEFAULTS))
 
 /** Checks and completes acquire options; `base` has what the locksmith and the recipe say already. */
 export function resolveAcquireOptions(options: AcquireOptions | undefined, base: ResolvedAcquireOptions): ResolvedAcquireOptions {
@@ -80,7 +86,6 @@ export function resolveAcquireOptions(options: AcquireOptions | undefined, base:
   // A semaphore takes it out of its options; anywhere else it would be ignored without a word.
   if ('permits' in options) throw new LockOptionError('permits', options.permits, 'is an option of a semaphore only')
   refuseUnknown(options, ACQUIRE_KEYS, 'an acquire')
-  refuseReplicas(options)
   const ttlMs = options.ttlMs === undefined ? base.ttlMs : checkTtlMs(options.ttlMs)
   const resolved: ResolvedAcquireOptions = Object.freeze({
     ttlMs,
@@ -90,6 +95,7 @@ export function resolveAcquireOptions(options: AcquireOptions | undefined, base:
     autoExtend: options.autoExtend === undefined ? base.autoExtend : checkBoolean('autoExtend', options.autoExtend),
     maxHoldMs: options.maxHoldMs === undefined ? base.maxHoldMs : checkMaxHoldMs(options.maxHoldMs),
     minHoldMs: options.minHoldMs === undefined ? base.minHoldMs : checkWhole('minHoldMs', options.minHoldMs, 0, LONGEST_MS),
+    minReplicas: options.minReplicas === undefined ? base.minReplicas : checkMinReplicas(options.minReplicas),
     metadata: options.metadata === undefined ? base.metadata : checkMetadata(options.metadata),
   })
   if (resolved.minHoldMs > resolved.maxHoldMs) {
@@ -153,20 +159,19 @@ export function checkObject(option: string, value: unknown): asserts value is Re
 export function refuseUnknown(options: object, known: ReadonlySet<string>, of: string): void {
   for (const key of Object.keys(options)) {
     if (!known.has(key)) {
+      const value = (options as Record<string, unknown>)[key]
+      // Most often it belongs among the options of the client: a password, say.
       throw new LockOptionError(
         key,
-        (options as Record<string, unknown>)[key],
+        typeof value === 'string' ? HIDDEN : value,
         `is not an option of ${of}; known are ${[...known].sort().join(', ')}`,
       )
     }
   }
 }
 
-/** Confirmation by replicas needs to know the topology: one server has none to ask. */
-export function refuseReplicas(options: { minReplicas?: unknown }): void {
-  const { minReplicas } = options
-  if (minReplicas === undefined || minReplicas === 0) return
-  throw new LockOptionError('minReplicas', minReplicas, 'must be 0: grants on a single server are not confirmed by replicas')
+export function checkMinReplicas(value: unknown): number {
+  return checkWhole('minReplicas', value, 0, MOST_REPLICAS)
 }
 
 export function checkPrefix(value: unknown): string {

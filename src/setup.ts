@@ -1,10 +1,12 @@
 /** Where a locksmith gets its store from: an address, a client of the caller's, or a store. */
 
+import type { RedisClient } from './clients/client.js'
 import { toRedisClient } from './clients/detect.js'
 import { createOwnedClient } from './clients/owned.js'
 import { LockOptionError } from './errors.js'
 import {
   ACQUIRE_DEFAULTS,
+  checkMinReplicas,
   checkObject,
   checkPrefix,
   checkTtlMs,
@@ -15,12 +17,12 @@ import {
   LONGEST_MS,
   type NodeAddress,
   type ResolvedAcquireOptions,
-  refuseReplicas,
   refuseUnknown,
 } from './options.js'
 import { type RedisTarget, targetOfNode, targetOfUrl, targetsOfNodes } from './redis-options.js'
 import { NodesStore } from './store/nodes-store.js'
 import { RedisStore } from './store/redis/redis-store.js'
+import { SetnxStore } from './store/setnx/setnx-store.js'
 import type { LockStore } from './store/store.js'
 
 export interface LocksmithOptions {
@@ -59,7 +61,11 @@ export interface LocksmithOptions {
   waitMs?: number | undefined
   /** Options for node-redis' `createClient`: tls, username, password, socket, … */
   redis?: object | undefined
-  /** Confirmation of grants by replicas: 0, the only value for a single server. */
+  /**
+   * So many replicas must have each grant, and each renewal, before it counts: what the primary alone has is gone when it dies. Default 0.
+   * See `AcquireOptions.minReplicas`. The server waits for them on the connection, also a caller's own, for at most a second or a sixth of the
+   * lease, and answers nothing else there meanwhile.
+   */
   minReplicas?: number | undefined
   /**
    * How often a lock may go from one claim of this process to the next, without asking the server, while claims of other processes wait.
@@ -71,6 +77,13 @@ export interface LocksmithOptions {
   handOverMs?: number | undefined
   /** How many operations that are asked for in one turn of the event loop travel as one call at most. Default 128; 1: each by itself. */
   batchLimit?: number | undefined
+  /**
+   * Default `'queue'`. `'setnx'` shares locks with processes of halocksmith 2 (2013), while a fleet is upgraded: on one server, for exclusive
+   * claims without priorities, and waiters poll. See docs/guides/upgrading-from-2013.md.
+   */
+  protocol?: 'queue' | 'setnx' | undefined
+  /** With `protocol: 'setnx'`: how often a waiter asks, in ms, less up to a fifth of it at random. From 10; default 1,000, as in 2013. */
+  pollMs?: number | undefined
   /** A label for this program, shown to people who look at who holds and who waits; host and process id are added. */
   name?: string | undefined
 }
@@ -78,11 +91,12 @@ export interface LocksmithOptions {
 const KNOWN = new Set([
   ...['url', 'nodes', 'client', 'store', 'prefix', 'ttlMs', 'waitMs', 'redis', 'minReplicas', 'name'],
   ...['sentinels', 'sentinelName', 'failover', 'failoverAfterMs'],
-  ...['handOverLimit', 'handOverMs', 'batchLimit'],
+  ...['handOverLimit', 'handOverMs', 'batchLimit', 'protocol', 'pollMs'],
 ])
 /** Of these, 16 and 50 ms gave most of what there is to gain (docs/performance.md). */
 const HAND_OVER_LIMIT = 16
 const HAND_OVER_MS = 50
+const SHORTEST_POLL_MS = 10
 const MOST_HAND_OVERS = 1_000_000
 /** The server does nothing else while it carries out a call: this many operations take it some milliseconds. */
 const LARGEST_BATCH = 1_024
@@ -104,10 +118,9 @@ export interface Setup {
 export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
   checkObject('options', options)
   refuseUnknown(options, KNOWN, 'a locksmith')
-  refuseReplicas(options)
   const given = SOURCES.filter((source) => options[source] !== undefined)
   if (given.length > 1) throw new LockOptionError(given[1] as string, 'both', `can't be given together with ${given[0]}: choose one`)
-  const { ttlMs, waitMs, name, handOverLimit, handOverMs, batchLimit } = options
+  const { ttlMs, waitMs, minReplicas, name, handOverLimit, handOverMs, batchLimit } = options
   if (name !== undefined && (typeof name !== 'string' || name.length > 256)) {
     throw new LockOptionError('name', name, 'must be a string of at most 256 characters')
   }
@@ -115,6 +128,7 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
     ...ACQUIRE_DEFAULTS,
     ...(ttlMs !== undefined && { ttlMs: checkTtlMs(ttlMs) }),
     ...(waitMs !== undefined && { waitMs: checkWaitMs(waitMs) }),
+    ...(minReplicas !== undefined && { minReplicas: checkMinReplicas(minReplicas) }),
   })
   const prefix = checkPrefix(options.prefix ?? DEFAULT_PREFIX)
   const handOver = {
@@ -129,16 +143,21 @@ export function resolveLocksmithOptions(options: LocksmithOptions = {}): Setup {
 }
 
 function storeFor(options: LocksmithOptions, prefix: string, batchLimit: number | undefined): LockStore {
-  const { nodes, sentinels, sentinelName } = options
+  const pollMs = checkProtocol(options)
+  const { nodes, sentinels, sentinelName, protocol } = options
+  if (protocol === 'setnx') {
+    const client = clientFor(options)
+    if (client.isCluster) throw new LockOptionError('protocol', 'setnx', 'works on one server, and the client is of a Cluster')
+    return new SetnxStore({ client, prefix, batchLimit, pollMs })
+  }
+  const promoteAfterMs = checkFailover(options)
   if (nodes === undefined && sentinels === undefined) {
     if (sentinelName !== undefined) throw new LockOptionError('sentinelName', sentinelName, 'has no effect without sentinels')
-    checkFailover(options)
     return new RedisStore({ client: clientFor(options), prefix, batchLimit })
   }
   if (sentinelName !== undefined && (typeof sentinelName !== 'string' || sentinelName === '')) {
     throw new LockOptionError('sentinelName', sentinelName, 'must be a name')
   }
-  const promoteAfterMs = checkFailover(options)
   const { redis = {} } = options
   checkObject('redis', redis)
   const option = nodes === undefined ? 'sentinels' : 'nodes'
@@ -171,7 +190,25 @@ function checkFailover({ nodes, failover = 'none', failoverAfterMs }: LocksmithO
   return checkWhole('failoverAfterMs', failoverAfterMs, SHORTEST_FAILOVER_MS, LONGEST_MS)
 }
 
-function clientFor(options: LocksmithOptions) {
+/** Returns the interval of polling, where one was given. */
+function checkProtocol(options: LocksmithOptions): number | undefined {
+  const { protocol, pollMs, nodes } = options
+  if (protocol !== undefined && protocol !== 'queue' && protocol !== 'setnx') {
+    throw new LockOptionError('protocol', protocol, "must be 'queue' or 'setnx'")
+  }
+  if (protocol === 'setnx' && Array.isArray(nodes) && nodes.length > 1) {
+    throw new LockOptionError('nodes', nodes, "must name one node with protocol: 'setnx': the version of 2013 locked on one server")
+  }
+  for (const option of protocol === 'setnx' ? (['sentinels', 'sentinelName', 'failover', 'failoverAfterMs'] as const) : []) {
+    if (options[option] === undefined) continue
+    throw new LockOptionError(option, options[option], "can't be given with protocol: 'setnx': the version of 2013 locked on one server")
+  }
+  if (pollMs === undefined) return undefined
+  if (protocol !== 'setnx') throw new LockOptionError('pollMs', pollMs, "has no effect but with protocol: 'setnx': waiters are woken")
+  return checkWhole('pollMs', pollMs, SHORTEST_POLL_MS, LONGEST_MS)
+}
+
+function clientFor(options: LocksmithOptions): RedisClient {
   if (options.client !== undefined) {
     if (options.redis !== undefined) throw new LockOptionError('redis', options.redis, 'has no effect on a client that was made already')
     return toRedisClient(options.client)
@@ -179,13 +216,16 @@ function clientFor(options: LocksmithOptions) {
   return createOwnedClient(target(options))
 }
 
-function target({ url, redis = {} }: LocksmithOptions): RedisTarget {
+/** Of one server: where several are possible, the servers themselves say what they are. */
+function target({ url, nodes, redis = {} }: LocksmithOptions): RedisTarget {
   checkObject('redis', redis)
   if (url !== undefined) return targetOfUrl(url, redis)
-  return targetOfNode({}, redis)
+  return nodes === undefined ? targetOfNode({}, redis) : (targetsOfNodes(nodes, 'nodes', redis)[0] as RedisTarget)
 }
 
-function checkStore(store: LockStore, { prefix, redis, batchLimit }: LocksmithOptions): LockStore {
+function checkStore(store: LockStore, { prefix, redis, batchLimit, protocol, pollMs }: LocksmithOptions): LockStore {
+  if (protocol !== undefined) throw new LockOptionError('protocol', protocol, 'has no effect on a store that was made already')
+  if (pollMs !== undefined) throw new LockOptionError('pollMs', pollMs, 'has no effect on a store that was made already')
   if (batchLimit !== undefined) throw new LockOptionError('batchLimit', batchLimit, 'has no effect on a store that was made already')
   if (prefix !== undefined) throw new LockOptionError('prefix', prefix, 'has no effect on a store that was made already')
   if (redis !== undefined) throw new LockOptionError('redis', redis, 'has no effect on a store that was made already')

@@ -23,5 +23,6 @@ export interface Granted {
 
 /** Whether a lock that was granted to one of them can go on to the other: for the server they ask for the same, and for as long. */
 export function isSame(a: Omit<Claim, 'name' | 'info' | 'priority'>, b: Claim): boolean {
-  return a.mode === b.mode && a.permits === b.permits && a.limit === b.limit && a.ttlMs === b.ttlMs
+  const sameReplicas = (a.minReplicas ?? 0) === (b.minReplicas ?? 0)
+  return a.mode === b.mode && a.permits === b.permits && a.limit === b.limit && a.ttlMs === b.ttlMs && sameReplicas
 }

@@ -144,8 +144,8 @@ export class Seat {
     public pending: PendingClaim,
     queue: boolean,
   ) {
-    const { name, mode, permits, limit, ttlMs, priority, info } = pending.claim
-    this.request = { name, id: pending.id, mode, permits, limit, ttlMs, priority, ticket: 0, queue, info }
+    const { name, mode, permits, limit, ttlMs, priority, info, minReplicas } = pending.claim
+    this.request = { name, id: pending.id, mode, permits, limit, ttlMs, priority, ticket: 0, queue, info, minReplicas }
   }
 
   get id(): string {

@@ -264,6 +264,8 @@ export class WaitingRoom {
     const { pending, request } = seat
     const { queue, claim } = pending
     if (queue?.free === seat) return this.giveFree(queue, seat)
+    // Replicas were not asked for it. Asking again makes the lease whole, and that they are.
+    if (pushed && request.minReplicas) return this.onChanged(seat.id)
     const nowMs = this.clock.now()
     if (deadlineMs(grant.validUntilMs, claim.ttlMs) <= nowMs) {
       // Too old to be used. The server may still have it as ours: asking again makes it whole or queues anew.

@@ -36,18 +36,18 @@ export abstract class CallerClient implements RedisClient {
   /** @param emitter what emits the client's events */
   constructor(private readonly emitter: Emitter) {}
 
-  abstract command(args: readonly string[]): Promise<unknown>
+  abstract command(args: readonly string[], key?: string): Promise<unknown>
   /** Whether its owner closed it, or the library gave up connecting. */
   protected abstract get isOver(): boolean
   /** A wire of the caller's making, for messages. */
-  protected abstract makeWire(events: WireEvents, attemptMs: number): Wire
+  protected abstract makeWire(events: WireEvents, attemptMs: number): Wire | Promise<Wire>
 
   /** Connecting is the owner's business. Where nothing will come of waiting, those who watch hear why. */
   connect(): void {
     if (this.isOver) this.tellDown()
   }
 
-  reconnect(): void {
+  reconnect(_key?: string): void {
     this.inbox?.reconnect()
   }
 

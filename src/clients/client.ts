@@ -55,8 +55,10 @@ export interface RedisClient {
   /**
    * Gives up the connections that this port opened, because answers no longer come from them, and makes new ones: unanswered commands
    * reject. A caller's own connection stays as it is.
+   *
+   * @param key of a Cluster: only the connections to the node that has this key
    */
-  reconnect(): void
+  reconnect(key?: string): void
   /** The server refused what only a primary does: whoever knows how to find out looks whether another is the primary now. */
   lookAgain?(): void
   /**
@@ -71,7 +73,7 @@ export interface RedisClient {
    */
   command(args: readonly string[], key?: string): Promise<unknown>
   /** Of a Cluster: its primaries at present, for commands that look at all keys. */
-  primaries?(): readonly NodeCommand[]
+  primaries?(): readonly NodeCommand[] | Promise<readonly NodeCommand[]>
   /**
    * Subscribes to a channel, on the command connection where the library can hear pushes there, else on a second connection that
    * this port opens and owns. Resolves when the server has confirmed. The subscription is renewed by itself after a lost

@@ -13,6 +13,9 @@ export interface Wire {
   connect(): Promise<unknown>
   subscribe(channels: string[]): Promise<unknown>
   unsubscribe(channels: string[]): Promise<unknown>
+  /** To a node of a Cluster: as `subscribe`, to one sharded channel. */
+  subscribeSharded?(channel: string): Promise<unknown>
+  unsubscribeSharded?(channel: string): Promise<unknown>
   /** Whether the socket keeps the process alive, now and from its opening on. Until it is called it does not. */
   hold(active: boolean): void
   /** Ends it, connected or not; harmless a second time. */
@@ -23,6 +26,8 @@ export interface Wire {
 export interface WireEvents {
   message(channel: string, payload: string): void
   lost(error: unknown): void
+  /** The server ended the subscription to a sharded channel, because its slot is no longer there. */
+  misplaced(channel: string): void
 }
 
 export interface ConnectionOptions<W extends Wire> {
@@ -42,6 +47,8 @@ export interface ConnectionOptions<W extends Wire> {
   delayMs?(failures: number, error: ClientError): number | null
   /** Told of the first attempts' failures: true when the cause was removed, and the next attempt may follow at once and unreported. */
   mend?(error: ClientError): boolean
+  /** Told of a sharded channel that this node does not have any more; by then it is forgotten here. */
+  misplaced?(channel: string): void
 }
 
 const FIRST_DELAY_MS = 20
@@ -82,6 +89,8 @@ export class Connection<W extends Wire> {
   private readonly callers: Caller<W>[] = []
   private readonly watchers = new Set<ConnectionListener>()
   private readonly channels = new Map<string, Set<ChannelListener>>()
+  /** Which of the channels are sharded. */
+  private readonly sharded = new Set<string>()
 
   constructor(private readonly options: ConnectionOptions<W>) {}
 
@@ -118,14 +127,15 @@ export class Connection<W extends Wire> {
     this.fasten()
   }
 
-  async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
+  async subscribe(channel: string, listener: ChannelListener, isSharded = false): Promise<() => Promise<void>> {
     const wire = await this.opened()
     // Closed or lost in between: node-redis would queue it for ever.
     if (wire !== this.wire) throw this.reason
     const listeners = this.channels.get(channel) ?? new Set()
     this.channels.set(channel, listeners.add(listener))
+    if (isSharded) this.sharded.add(channel)
     try {
-      await wire.subscribe([channel])
+      await (isSharded ? wire.subscribeSharded?.(channel) : wire.subscribe([channel]))
     } catch (error) {
       await this.unsubscribe(channel, listener)
       throw this.explain(error)
@@ -181,6 +191,7 @@ export class Connection<W extends Wire> {
     const wire = await this.options.makeWire({
       message: (channel, payload) => this.deliver(channel, payload),
       lost: (error) => attempt === this.attempt && this.wire !== undefined && this.lost(this.explain(error)),
+      misplaced: (channel) => attempt === this.attempt && this.misplaced(channel),
     })
     if (attempt !== this.attempt) return wire
     this.coming = wire
@@ -261,7 +272,8 @@ export class Connection<W extends Wire> {
   }
 
   private resubscribe(wire: W): void {
-    const channels = [...this.channels.keys()]
+    for (const channel of this.sharded) this.resubscribeSharded(wire, channel)
+    const channels = [...this.channels.keys()].filter((channel) => !this.sharded.has(channel))
     if (channels.length === 0) return
     wire.subscribe(channels).then(
       () => {
@@ -275,6 +287,24 @@ export class Connection<W extends Wire> {
     )
   }
 
+  /** One by one: they may be in different slots, of which some are another node's by now. */
+  private resubscribeSharded(wire: W, channel: string): void {
+    wire.subscribeSharded?.(channel).then(
+      () => {
+        if (wire === this.wire) for (const listener of this.channels.get(channel) ?? []) listener.restored()
+      },
+      () => {
+        if (wire === this.wire) this.misplaced(channel)
+      },
+    )
+  }
+
+  private misplaced(channel: string): void {
+    if (!this.sharded.delete(channel)) return
+    this.channels.delete(channel)
+    this.options.misplaced?.(channel)
+  }
+
   private deliver(channel: string, payload: string): void {
     for (const listener of this.channels.get(channel) ?? []) listener.message(payload)
   }
@@ -283,8 +313,9 @@ export class Connection<W extends Wire> {
     const listeners = this.channels.get(channel)
     if (!listeners?.delete(listener) || listeners.size > 0) return
     this.channels.delete(channel)
+    const { wire } = this
     // It fails when the connection is lost, and then the subscription is gone with it.
-    await this.wire?.unsubscribe([channel]).catch(() => {})
+    await (this.sharded.delete(channel) ? wire?.unsubscribeSharded?.(channel) : wire?.unsubscribe([channel]))?.catch(() => {})
   }
 
   private answer(how: (caller: Caller<W>) => void): void {

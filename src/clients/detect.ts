@@ -2,12 +2,19 @@
 
 import { LockOptionError } from '../errors.js'
 import type { RedisClient } from './client.js'
-import { type IoredisClient, IoredisPort } from './ioredis.js'
+import { GlidePort } from './glide.js'
+import { GlideClusterPort } from './glide-cluster.js'
+import type { GlideClient } from './glide-wire.js'
+import { IoredisPort } from './ioredis.js'
+import { type IoredisCluster, IoredisClusterPort } from './ioredis-cluster.js'
+import type { IoredisClient } from './ioredis-wire.js'
 import { type LegacyClient, LegacyPort } from './legacy.js'
 import { NodeRedisPort } from './node-redis.js'
+import { type NodeRedisCluster, NodeRedisClusterPort } from './node-redis-cluster.js'
+import { type NodeRedisSentinel, NodeRedisSentinelPort } from './node-redis-sentinel.js'
 import type { NodeRedisClient } from './node-redis-wire.js'
 
-const ACCEPTED = 'a client of redis, @redis/client, ioredis or iovalkey for one server'
+const ACCEPTED = 'a client of redis, @redis/client, ioredis, iovalkey or @valkey/valkey-glide'
 
 /** What a value is taken for: a port to it, or the reason why there is none. */
 type Kind = { readonly port: (client: never) => RedisClient } | { readonly refused: string }
@@ -28,28 +35,31 @@ export function toRedisClient(client: unknown, option = 'client'): RedisClient {
 function kindOf(client: Methods): Kind {
   if (client.has('command', 'keepProcessAlive')) return { port: (port: RedisClient) => port }
   if (client.has('then')) return refused('a promise', `await it, and pass ${ACCEPTED}`)
-  if (client.has('customCommand')) return unsupported('a Valkey GLIDE client')
+  if (client.has('customCommand')) {
+    if (client.has('invokeScriptWithRoute')) return { port: (glide: GlideClient) => new GlideClusterPort(glide) }
+    return { port: (glide: GlideClient) => new GlidePort(glide) }
+  }
   if (client.has('callBuffer', 'defineCommand')) {
-    if (client.value('isCluster') === true) return unsupported('an ioredis Cluster')
+    if (client.value('isCluster') === true) return { port: (cluster: IoredisCluster) => new IoredisClusterPort(cluster) }
     return { port: (ioredis: IoredisClient) => new IoredisPort(ioredis) }
   }
   if (client.has('execute') && client.knows('totalClients')) {
     return refused('a node-redis pool', `a pool can't hear messages: pass ${ACCEPTED}`)
   }
   if (client.has('sendCommand') && (client.knows('isOpen') || client.has('sSubscribe'))) {
-    if (client.has('getSentinelNode')) return unsupported('a node-redis sentinel')
-    if (client.has('getSlotRandomNode')) return unsupported('a node-redis cluster')
+    if (client.has('getSentinelNode')) return { port: (sentinel: NodeRedisSentinel) => new NodeRedisSentinelPort(sentinel) }
+    if (client.has('getSlotRandomNode')) return { port: (cluster: NodeRedisCluster) => new NodeRedisClusterPort(cluster) }
     return { port: (nodeRedis: NodeRedisClient) => new NodeRedisPort(nodeRedis) }
   }
   if (client.has('send_command') || client.knows('haredis_version')) return { port: (legacy: LegacyClient) => new LegacyPort(legacy) }
   if (client.has('sendCommand', 'multi'))
     return refused("a node-redis client's legacy() view", 'pass the client that legacy() was called on')
-  if (client.has('send', 'duplicate') && client.knows('connected')) return unsupported("Bun's RedisClient")
+  if (client.has('send', 'duplicate') && client.knows('connected')) {
+    return refused("Bun's RedisClient", `which never subscribes again after a lost connection: pass ${ACCEPTED}`, ', ')
+  }
   if (client.has('createClient')) return refused('a module', `pass ${ACCEPTED}`)
   return { refused: `must be ${ACCEPTED}` }
 }
-
-const unsupported = (what: string): Kind => refused(what, `which is not supported by this version: pass ${ACCEPTED}`, ', ')
 
 const refused = (what: string, reason: string, joint = ': '): Kind => ({ refused: `is ${what}${joint}${reason}` })
 

@@ -8,21 +8,7 @@
 import { CallerClient } from './caller-client.js'
 import type { ClientWarning } from './client.js'
 import type { Wire, WireEvents } from './connection.js'
-
-/** The part of an ioredis client that is used here. */
-export interface IoredisClient {
-  readonly status: string
-  readonly options: { readonly keyPrefix?: string; readonly sentinels?: unknown; readonly failoverDetector?: boolean }
-  readonly stream?: { unref?(): unknown }
-  connect(): Promise<unknown>
-  disconnect(): void
-  call(command: string, ...args: string[]): Promise<unknown>
-  subscribe(...channels: string[]): Promise<unknown>
-  unsubscribe(...channels: string[]): Promise<unknown>
-  duplicate(overrides?: object): IoredisClient
-  on(event: string, listener: (...args: never[]) => void): unknown
-  removeListener(event: string, listener: (...args: never[]) => void): unknown
-}
+import { type IoredisClient, IoredisWire } from './ioredis-wire.js'
 
 export class IoredisPort extends CallerClient {
   readonly library = 'ioredis'
@@ -70,66 +56,18 @@ export class IoredisPort extends CallerClient {
   }
 }
 
+export function keyPrefixWarning(keyPrefix: string | undefined): ClientWarning[] {
+  if (!keyPrefix) return []
+  const message = `the ioredis client has keyPrefix ${JSON.stringify(keyPrefix)}, which changes the names of locks: use our prefix option instead`
+  return [{ code: 'KEY_PREFIX', message }]
+}
+
 function warningsOf({ keyPrefix, sentinels, failoverDetector }: IoredisClient['options']): ClientWarning[] {
-  const warnings: ClientWarning[] = []
-  if (keyPrefix) {
-    const message = `the ioredis client has keyPrefix ${JSON.stringify(keyPrefix)}, which changes the names of locks: use our prefix option instead`
-    warnings.push({ code: 'KEY_PREFIX', message })
-  }
+  const warnings = keyPrefixWarning(keyPrefix)
   if (sentinels && !failoverDetector) {
     const message =
       'the ioredis client follows sentinels without failoverDetector: true, and goes on writing to a replaced primary for seconds'
     warnings.push({ code: 'FAILOVER_DETECTOR', message })
   }
   return warnings
-}
-
-class IoredisWire implements Wire {
-  private readonly client: IoredisClient
-  private lastError: unknown
-
-  constructor(owner: IoredisClient, events: WireEvents, attemptMs: number) {
-    this.client = owner.duplicate({
-      lazyConnect: true,
-      connectTimeout: attemptMs,
-      commandTimeout: undefined,
-      // `connection.ts` does all this, and one client is used for one attempt.
-      retryStrategy: null,
-      sentinelRetryStrategy: null,
-      reconnectOnError: null,
-      autoResubscribe: false,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-    })
-    this.client.on('message', events.message)
-    this.client.on('error', (error: unknown) => {
-      this.lastError = error
-    })
-    this.client.on('connect', () => this.client.stream?.unref?.())
-    this.client.on('close', () => events.lost(this.lastError ?? 'the connection was closed'))
-  }
-
-  async connect(): Promise<void> {
-    try {
-      await this.client.connect()
-    } catch (error) {
-      // Its own is "Connection is closed." whatever happened.
-      throw this.lastError ?? error
-    }
-  }
-
-  subscribe(channels: string[]): Promise<unknown> {
-    return this.client.subscribe(...channels)
-  }
-
-  unsubscribe(channels: string[]): Promise<unknown> {
-    return this.client.unsubscribe(...channels)
-  }
-
-  /** Never: the caller's own connection decides how long the process lives. */
-  hold(): void {}
-
-  destroy(): void {
-    this.client.disconnect()
-  }
 }

@@ -15,6 +15,8 @@ export interface NodeRedisClient {
   withCommandOptions?(options: object): Pick<NodeRedisClient, 'sendCommand'>
   subscribe(channels: string | string[], listener: (payload: string, channel: string) => void): Promise<unknown>
   unsubscribe(channels: string | string[], listener?: (payload: string, channel: string) => void): Promise<unknown>
+  sSubscribe(channel: string, listener: (payload: string, channel: string) => void): Promise<unknown>
+  sUnsubscribe(channel: string, listener: (payload: string, channel: string) => void): Promise<unknown>
   duplicate(overrides?: NodeRedisOptions): NodeRedisClient
   on(event: string | symbol, listener: (...args: never[]) => void): unknown
   listenerCount(event: string | symbol): number
@@ -66,6 +68,20 @@ export function wireOptions(socket: NodeRedisSocketOptions | undefined, connectT
   }
 }
 
+/**
+ * A view of a client (since version 5 all are, sentinels too) inherits the list of its listeners, until the last of them is taken off: then it begins a
+ * list of its own, in which nobody looks. So one listener stays for ever, for an event that does not exist.
+ */
+const STAYS = Symbol('halocksmith')
+
+/** @param emitter the client that a view is of */
+export function keepListening(emitter: {
+  on(event: string | symbol, listener: () => void): unknown
+  listenerCount(event: string | symbol): number
+}): void {
+  if (emitter.listenerCount(STAYS) === 0) emitter.on(STAYS, () => {})
+}
+
 /** A client of its own, made with {@link wireOptions}. */
 export class NodeRedisWire implements Wire {
   private active = false
@@ -78,6 +94,7 @@ export class NodeRedisWire implements Wire {
   ) {
     // Without this listener a lost connection ends the process.
     client.on('error', (error: unknown) => events.lost(error))
+    client.on('sharded-channel-moved', (channel: string) => events.misplaced(channel))
     client.on('connect', () => {
       this.hasSocket = true
       // Version 4 is about to write its handshake, and would leave its commands' rejections unhandled.
@@ -97,6 +114,14 @@ export class NodeRedisWire implements Wire {
 
   unsubscribe(channels: string[]): Promise<unknown> {
     return this.client.unsubscribe(channels, this.hear)
+  }
+
+  subscribeSharded(channel: string): Promise<unknown> {
+    return this.client.sSubscribe(channel, this.hear)
+  }
+
+  unsubscribeSharded(channel: string): Promise<unknown> {
+    return this.client.sUnsubscribe(channel, this.hear)
   }
 
   hold(active: boolean): void {

@@ -3,19 +3,13 @@
 import { CallerClient } from './caller-client.js'
 import { type ChannelListener, ClientError } from './client.js'
 import type { Wire, WireEvents } from './connection.js'
-import { type NodeRedisClient, NodeRedisWire, wireOptions } from './node-redis-wire.js'
+import { keepListening, type NodeRedisClient, NodeRedisWire, wireOptions } from './node-redis-wire.js'
 
 /**
  * Given with every command, against what the caller may have set for all of theirs: version 6's default time limit, whose timer
  * costs more than the command, replies as other types than text and numbers, and an AbortSignal.
  */
 const COMMAND_OPTIONS = Object.freeze({ timeout: 0, typeMapping: Object.freeze({}), abortSignal: undefined, asap: false })
-
-/**
- * A view of a client (since version 5 all are) inherits the list of its listeners, until the last of them is taken off: then it begins a
- * list of its own, in which nobody looks. So one listener stays for ever, for an event that does not exist.
- */
-const STAYS = Symbol('halocksmith')
 
 /** A version 4 client made with `legacyMode: true`: its own methods take callbacks, the real ones are under `v4`. */
 type LegacyMode = NodeRedisClient & { readonly v4: Pick<NodeRedisClient, 'sendCommand'> }
@@ -40,7 +34,7 @@ export class NodeRedisPort extends CallerClient {
   constructor(private readonly client: NodeRedisClient) {
     const emitter = client._self ?? client
     super(emitter)
-    if (emitter !== client && emitter.listenerCount(STAYS) === 0) emitter.on(STAYS, () => {})
+    if (emitter !== client) keepListening(emitter)
     // Version 6 merges the options of a command into the client's, which takes two microseconds unless these have the same shape.
     if (client.options?.legacyMode) this.sender = (client as LegacyMode).v4
     else this.sender = client.withCommandOptions?.(COMMAND_OPTIONS) ?? client

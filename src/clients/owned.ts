@@ -34,6 +34,8 @@ export interface OwnedClientOptions {
   readonly secrets?: readonly string[]
   /** Default: the system's. */
   readonly clock?: Clock
+  /** Of a node of a Cluster: told of a sharded channel that it does not have any more. */
+  readonly misplaced?: (channel: string) => void
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -44,6 +46,8 @@ export interface OwnedRedisClient extends RedisClient {
   opened(): Promise<unknown>
   /** Connects anew at once, because `locate` leads elsewhere now. */
   redirect(reason: string): void
+  /** To a node of a Cluster. */
+  subscribeSharded(channel: string, listener: ChannelListener): Promise<() => Promise<void>>
 }
 
 /** Makes a client that connects at its first use: at `connect`, `command` or `subscribe`. */
@@ -101,11 +105,11 @@ class OwnedClient implements OwnedRedisClient {
   }
 
   async subscribe(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
-    // What the server speaks is known from then on.
-    await this.connection.opened()
-    if (this.protocol === 3) return this.connection.subscribe(channel, listener)
-    this.inbox ??= this.makeConnection()
-    return this.inbox.subscribe(channel, listener)
+    return (await this.messages()).subscribe(channel, listener)
+  }
+
+  async subscribeSharded(channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
+    return (await this.messages()).subscribe(channel, listener, true)
   }
 
   watch(listener: ConnectionListener): () => void {
@@ -121,13 +125,22 @@ class OwnedClient implements OwnedRedisClient {
     this.inbox?.close()
   }
 
+  /** The connection on which messages are heard. */
+  private async messages(): Promise<Connection<NodeRedisWire>> {
+    // What the server speaks is known from then on.
+    await this.connection.opened()
+    if (this.protocol === 3) return this.connection
+    this.inbox ??= this.makeConnection()
+    return this.inbox
+  }
+
   private readonly rethrow = (error: unknown): never => {
     const plain = toClientError(error)
     throw plain.code === 'REPLY' ? plain : this.connection.explain(plain)
   }
 
   private makeConnection(mend?: (error: ClientError) => boolean): Connection<NodeRedisWire> {
-    const { options, clock = systemClock } = this.given
+    const { options, clock = systemClock, misplaced } = this.given
     const { given } = this
     return new Connection({
       makeWire: (events) => this.makeWire(events),
@@ -139,6 +152,7 @@ class OwnedClient implements OwnedRedisClient {
       secrets: [...secretsOf(options), ...(this.given.secrets ?? [])],
       delayMs: delayOf(options),
       mend,
+      misplaced,
     })
   }
 

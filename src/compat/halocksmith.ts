@@ -24,6 +24,11 @@ export interface HalocksmithOptions {
   retries?: number
   /** In ms. Default 1000. */
   retryTimeout?: number
+  /**
+   * Default `'queue'`. `'setnx'` shares locks with processes of version 2 while a fleet is upgraded, and polls every `retryTimeout`. See
+   * docs/guides/upgrading-from-2013.md.
+   */
+  protocol?: 'queue' | 'setnx'
   /** A client that the caller made, of any supported library. It is used, and never closed. */
   redisClient?: unknown
   /** Everything else goes to node-redis' `createClient`; `host`, `port`, `password`, `auth_pass` and `db` of old clients are understood. */
@@ -47,6 +52,9 @@ export interface LockFunction {
   locksmith: Locksmith
   close(): Promise<void>
 }
+
+/** However short `retryTimeout`: without a queue, every waiter asks the server that often. */
+const SHORTEST_POLL_MS = 10
 
 interface Settings {
   readonly ttlMs: number
@@ -138,7 +146,7 @@ async function releaseOnce(lock: HeldLock, key: string): Promise<void> {
 
 function resolve(given: HalocksmithOptions | string | number | NodeAddress[] | undefined): Settings {
   const { timeout = 120, retries = 100, retryTimeout = 1000, redisClient, ...others } = normalize(given)
-  const { nodes, sentinels, sentinelName, failover, failoverAfterMs, prefix, ...redis } = others
+  const { nodes, sentinels, sentinelName, failover, failoverAfterMs, protocol, prefix, ...redis } = others
   if (typeof timeout !== 'number' || !(timeout > 0)) throw new LockOptionError('timeout', timeout, 'must be a number of seconds above 0')
   const ttlMs = checkTtlMs(Math.round(timeout * 1000), 'timeout × 1000')
   const attempts = retries === Number.POSITIVE_INFINITY ? retries : checkWhole('retries', retries, 0, LONGEST_MS)
@@ -146,7 +154,8 @@ function resolve(given: HalocksmithOptions | string | number | NodeAddress[] | u
   // Not Infinity × 0.
   const waitMs = betweenMs === 0 ? 0 : attempts * betweenMs
   const source = redisClient === undefined ? { nodes, sentinels, sentinelName, failover, failoverAfterMs, redis } : { client: redisClient }
-  const locksmith = createLocksmith({ ...source, ...(prefix !== undefined && { prefix }) })
+  const shared = protocol === 'setnx' && { pollMs: Math.max(SHORTEST_POLL_MS, betweenMs) }
+  const locksmith = createLocksmith({ ...source, ...(prefix !== undefined && { prefix }), protocol, ...shared })
   return { ttlMs, waitMs: waitMs > LONGEST_MS ? Number.POSITIVE_INFINITY : waitMs, locksmith }
 }
 

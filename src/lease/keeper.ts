@@ -155,7 +155,7 @@ export class Keeper {
     lease.watchNow()
     try {
       const { successor } = lease
-      const reply = await this.store.renew(lease.terms.name, lease.id, ttlMs, successor)
+      const reply = await this.store.renew(lease.terms.name, lease.id, ttlMs, successor, lease.terms.minReplicas)
       if (reply.status === 'lost') {
         this.foundLost(lease)
       } else {

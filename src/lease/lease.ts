@@ -24,6 +24,8 @@ export interface LeaseTerms {
   readonly maxHoldMs: number
   /** A release lets the name go no sooner than this after the grant. */
   readonly minHoldMs: number
+  /** Renewals must be on so many replicas; absent or 0: replicas are not asked. */
+  readonly minReplicas?: number | undefined
 }
 
 /** A lock that was handed on with less than this part of its lease is renewed soon. */

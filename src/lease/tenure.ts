@@ -32,7 +32,7 @@ export class Tenure {
 
   constructor(
     /** What the server was asked for. */
-    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs' | 'priority'>,
+    readonly asked: Pick<ClaimRequest, 'id' | 'mode' | 'permits' | 'limit' | 'ttlMs' | 'priority' | 'minReplicas'>,
     readonly grant: Grant,
     /** The grant was pushed: it stands for a claim window only, until it is confirmed by a renewal. */
     readonly pushed: boolean,

@@ -95,9 +95,9 @@ export class Claims implements ClaimRunner {
     const parts = parseSerialized(text)
     // All of them or none is held: a part that nobody could release must not be renewed.
     const found: [LeaseTerms, Tenure][] = []
-    for (const { name, id, ttlMs, autoExtend, fencingToken } of parts) {
+    for (const { name, id, ttlMs, autoExtend, fencingToken, minReplicas } of parts) {
       if (this.closed) throw new LockClosedError('the locksmith was closed', { key: name })
-      const reply = await this.store.renew(name, id, ttlMs).catch((error) => {
+      const reply = await this.store.renew(name, id, ttlMs, undefined, minReplicas).catch((error) => {
         throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be restored: ${error.message}`, {
           key: name,
           cause: error,
@@ -106,8 +106,8 @@ export class Claims implements ClaimRunner {
       if (reply.status === 'lost')
         throw new LockLostError(`the lock ${JSON.stringify(name)} was lost before it was restored`, { key: name })
       const { plainInfo: info, clock } = this
-      const asked = { id, mode: 'exclusive', permits: 1, limit: 0, ttlMs, priority: 0 } as const
-      const terms = { name, claimId: id, info, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0 }
+      const asked = { id, mode: 'exclusive', permits: 1, limit: 0, ttlMs, priority: 0, minReplicas } as const
+      const terms = { name, claimId: id, info, ttlMs, autoExtend, maxHoldMs: Number.POSITIVE_INFINITY, minHoldMs: 0, minReplicas }
       found.push([terms, new Tenure(asked, { fencingToken, validUntilMs: reply.validUntilMs }, false, false, info, clock.now())])
     }
     if (this.closed) throw new LockClosedError('the locksmith was closed')
@@ -171,12 +171,12 @@ export class Claims implements ClaimRunner {
     busy: () => null,
   ): Promise<SingleHeldLock | null> {
     const startedAtMs = this.clock.now()
-    const { ttlMs, priority, maxHoldMs, metadata } = options
+    const { ttlMs, priority, maxHoldMs, minReplicas, metadata } = options
     const { mode, permits, limit } = shape
     const info = metadata === undefined ? this.plainInfo : claimantInfo(this.claimant, metadata)
     const leaseMs = Math.min(ttlMs, maxHoldMs)
     return this.room
-      .enter({ name, mode, permits, limit, ttlMs: leaseMs, priority, info }, patience)
+      .enter({ name, mode, permits, limit, ttlMs: leaseMs, priority, info, minReplicas }, patience)
       .then((granted) => (granted === null ? busy() : this.granted(granted, name, info, leaseMs, options, startedAtMs)))
   }
 
@@ -185,13 +185,13 @@ export class Claims implements ClaimRunner {
     name: string,
     info: string,
     leaseMs: number,
-    { autoExtend, maxHoldMs, minHoldMs }: ResolvedAcquireOptions,
+    { autoExtend, maxHoldMs, minHoldMs, minReplicas }: ResolvedAcquireOptions,
     startedAtMs: number,
   ): SingleHeldLock | Promise<SingleHeldLock> {
     if (isObserved('halocksmith:granted')) {
       publish('halocksmith:granted', { name, id: claimId, fencingToken, waitedMs: this.clock.now() - startedAtMs })
     }
-    const lock = this.hold({ name, claimId, info, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs }, tenure, fencingToken)
+    const lock = this.hold({ name, claimId, info, ttlMs: leaseMs, autoExtend, maxHoldMs, minHoldMs, minReplicas }, tenure, fencingToken)
     if (!this.closed) return lock
     // Granted while the locksmith was being closed.
     return lock.giveBack().then(() => {

@@ -67,55 +67,58 @@ export interface Holding {
 }
 
 export class SingleHeldLock implements HeldLock {
+  // Behind these are clients with their passwords: they are not to be seen where somebody prints a lock.
+  readonly #lease: Lease
+  readonly #holding: Holding
   private releasing: Promise<ReleaseOutcome> | undefined
   private lostReleased = false
   /** Nobody was given it: there is no hold that others would have to wait for. */
   private unused = false
 
-  constructor(
-    private readonly lease: Lease,
-    private readonly holding: Holding,
-  ) {}
+  constructor(lease: Lease, holding: Holding) {
+    this.#lease = lease
+    this.#holding = holding
+  }
 
   get name(): string {
-    return this.lease.terms.name
+    return this.#lease.terms.name
   }
 
   get names(): readonly string[] {
-    return [this.lease.terms.name]
+    return [this.#lease.terms.name]
   }
 
   get fencingToken(): number {
-    return this.lease.fencingToken
+    return this.#lease.fencingToken
   }
 
   get signal(): AbortSignal {
-    return this.lease.signal
+    return this.#lease.signal
   }
 
   get state(): LeaseState {
-    return this.lease.state
+    return this.#lease.state
   }
 
   get remainingMs(): number {
-    return Math.max(0, this.lease.remainingMs)
+    return Math.max(0, this.#lease.remainingMs)
   }
 
   assertHeld(): void {
-    const { state } = this.lease
+    const { state } = this.#lease
     if (state === 'held' || state === 'unknown') return
-    throw this.lease.lossError ?? this.notHeld()
+    throw this.#lease.lossError ?? this.notHeld()
   }
 
-  async extend(ttlMs: number = this.lease.terms.ttlMs): Promise<void> {
+  async extend(ttlMs: number = this.#lease.terms.ttlMs): Promise<void> {
     checkTtlMs(ttlMs)
     this.assertHeld()
-    const { name } = this.lease.terms
-    const leaseMs = this.lease.withinHoldMs(ttlMs)
+    const { name, minReplicas } = this.#lease.terms
+    const leaseMs = this.#lease.withinHoldMs(ttlMs)
     try {
-      const reply = await this.holding.store.renew(name, this.lease.id, leaseMs)
-      if (reply.status === 'lost') this.holding.keeper.foundLost(this.lease)
-      else this.holding.keeper.confirm(this.lease, reply.validUntilMs, leaseMs)
+      const reply = await this.#holding.store.renew(name, this.#lease.id, leaseMs, undefined, minReplicas)
+      if (reply.status === 'lost') this.#holding.keeper.foundLost(this.#lease)
+      else this.#holding.keeper.confirm(this.#lease, reply.validUntilMs, leaseMs)
     } catch (error) {
       this.assertHeld()
       throw new LockUnavailableError(`the lock ${JSON.stringify(name)} could not be extended: ${text(error)}`, { key: name, cause: error })
@@ -126,10 +129,10 @@ export class SingleHeldLock implements HeldLock {
   release(): Promise<ReleaseOutcome> {
     // Together: one release, one answer. Afterwards: it has been released already, or it was lost and stays so.
     if (this.releasing !== undefined) return this.releasing
-    const { state } = this.lease
+    const { state } = this.#lease
     if (state === 'released') return Promise.resolve({ released: false, reason: 'already released' })
     if (state === 'lost') return this.releaseLost()
-    if (state === 'held' && this.keepMs === 0 && this.holding.handOver(this.lease.terms.name, this.lease.tenure)) {
+    if (state === 'held' && this.keepMs === 0 && this.#holding.handOver(this.#lease.terms.name, this.#lease.tenure)) {
       this.leave()
       return Promise.resolve(this.outcome(true, 'released'))
     }
@@ -146,8 +149,8 @@ export class SingleHeldLock implements HeldLock {
   serialize(): string {
     this.assertHeld()
     // From now on, whoever has the text can speak for the id: it ends with this lock.
-    this.lease.tenure.seal()
-    return serializeLock(this.lease.terms, this.lease.id, this.fencingToken)
+    this.#lease.tenure.seal()
+    return serializeLock(this.#lease.terms, this.#lease.id, this.fencingToken)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,24 +159,25 @@ export class SingleHeldLock implements HeldLock {
 
   /** How much longer nobody else may have the name. */
   private get keepMs(): number {
-    const { minHoldMs } = this.lease.terms
-    return minHoldMs === 0 || this.unused ? 0 : Math.max(0, Math.ceil(this.lease.grantedAtMs + minHoldMs - this.holding.clock.now()))
+    const { minHoldMs } = this.#lease.terms
+    return minHoldMs === 0 || this.unused ? 0 : Math.max(0, Math.ceil(this.#lease.grantedAtMs + minHoldMs - this.#holding.clock.now()))
   }
 
   /** From now on time changes nothing, and nothing is renewed. */
   private leave(): void {
-    this.holding.keeper.drop(this.lease)
-    this.lease.markReleased()
+    this.#holding.keeper.drop(this.#lease)
+    this.#lease.markReleased()
   }
 
   private releaseHeld(): Promise<ReleaseOutcome> {
-    const { lease, keepMs } = this
-    const { store, clock } = this.holding
+    const lease = this.#lease
+    const { keepMs } = this
+    const { store, clock } = this.#holding
     const { terms, tenure } = lease
     const { name } = terms
     const { id } = tenure
     this.leave()
-    this.holding.releasing.add(this)
+    this.#holding.releasing.add(this)
     const nowMs = clock.now()
     const options = releaseOptions(keepMs, tenure)
     const releasing = letGo(store, clock, name, id, Math.min(lease.deadlineMs, nowMs + RELEASE_PATIENCE_MS), options)
@@ -199,11 +203,11 @@ export class SingleHeldLock implements HeldLock {
 
   private releaseEnded(): void {
     this.releasing = undefined
-    this.holding.releasing.delete(this)
+    this.#holding.releasing.delete(this)
   }
 
   private outcome(released: boolean, status: string): ReleaseOutcome {
-    const { lease } = this
+    const lease = this.#lease
     const { name, claimId: id } = lease.terms
     if (isObserved('halocksmith:released')) publish('halocksmith:released', { name, id, fencingToken: lease.fencingToken, released })
     if (released) return { released }
@@ -213,10 +217,10 @@ export class SingleHeldLock implements HeldLock {
 
   /** The lease may still stand on the server for its safety margin: others need not wait for that, and the caller not for us. */
   private releaseLost(): Promise<ReleaseOutcome> {
-    const { store, clock, keeper } = this.holding
-    const { name } = this.lease.terms
-    const { id } = this.lease
-    keeper.drop(this.lease)
+    const { store, clock, keeper } = this.#holding
+    const { name } = this.#lease.terms
+    const { id } = this.#lease
+    keeper.drop(this.#lease)
     if (!this.lostReleased) {
       this.lostReleased = true
       inBackground(letGo(store, clock, name, id, clock.now() + RELEASE_PATIENCE_MS))

@@ -2,9 +2,9 @@
 
 import { HIDDEN, LockOptionError } from '../errors.js'
 import type { LeaseTerms } from '../lease/lease.js'
-import { checkName, checkTtlMs } from '../options.js'
+import { checkMinReplicas, checkName, checkTtlMs } from '../options.js'
 
-export interface SerializedLock extends Pick<LeaseTerms, 'name' | 'ttlMs' | 'autoExtend'> {
+export interface SerializedLock extends Pick<LeaseTerms, 'name' | 'ttlMs' | 'autoExtend' | 'minReplicas'> {
   readonly id: string
   readonly fencingToken: number
 }
@@ -13,8 +13,9 @@ export interface SerializedLock extends Pick<LeaseTerms, 'name' | 'ttlMs' | 'aut
 const VERSION = 1
 
 export function serializeLock(terms: LeaseTerms, id: string, fencingToken: number): string {
-  const { name, ttlMs, autoExtend } = terms
-  return JSON.stringify({ version: VERSION, locks: [{ name, id, ttlMs, autoExtend, fencingToken }] })
+  const { name, ttlMs, autoExtend, minReplicas = 0 } = terms
+  const lock = { name, id, ttlMs, autoExtend, fencingToken, ...(minReplicas > 0 && { minReplicas }) }
+  return JSON.stringify({ version: VERSION, locks: [lock] })
 }
 
 /** Several serialized locks as one text. */
@@ -36,9 +37,16 @@ export function parseSerialized(text: unknown): SerializedLock[] {
   if (parsed.version !== VERSION) throw refuse(`must be of version ${VERSION}`)
   if (!Array.isArray(parsed.locks) || parsed.locks.length === 0) throw refuse('must hold at least one lock')
   return parsed.locks.map((lock: Record<string, unknown>) => {
-    const { name, id, ttlMs, autoExtend, fencingToken } = lock ?? {}
+    const { name, id, ttlMs, autoExtend, fencingToken, minReplicas } = lock ?? {}
     if (typeof id !== 'string' || !/^[\w-]{22}\.[0-9a-z]{1,16}$/.test(id)) throw refuse('must have the id of each lock')
     if (typeof autoExtend !== 'boolean' || !Number.isSafeInteger(fencingToken)) throw refuse('must be complete')
-    return { name: checkName(name), id, ttlMs: checkTtlMs(ttlMs), autoExtend, fencingToken: fencingToken as number }
+    return {
+      name: checkName(name),
+      id,
+      ttlMs: checkTtlMs(ttlMs),
+      autoExtend,
+      fencingToken: fencingToken as number,
+      ...(minReplicas !== undefined && { minReplicas: checkMinReplicas(minReplicas) }),
+    }
   })
 }

@@ -11,6 +11,7 @@ import {
   type ClaimRequest,
   type HolderRecord,
   type LockStore,
+  OptionFailure,
   type ReleaseOptions,
   type ReleaseReply,
   type RenewReply,
@@ -91,6 +92,7 @@ export class MemoryStore implements LockStore {
 
   async acquire(request: ClaimRequest): Promise<ClaimReply> {
     const nowMs = this.begin()
+    refuseReplicas(request.minReplicas)
     let state = this.names.get(request.name)
     if (!state) {
       state = new MemoryName(request.name, this.surroundings)
@@ -99,8 +101,9 @@ export class MemoryStore implements LockStore {
     return state.acquire(request, nowMs)
   }
 
-  async renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+  async renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
     const nowMs = this.begin()
+    refuseReplicas(minReplicas)
     return this.names.get(name)?.renew(id, ttlMs, nowMs, holder) ?? { status: 'lost' }
   }
 
@@ -166,6 +169,10 @@ export class MemoryStore implements LockStore {
 /** The session that a claim id belongs to. */
 function sessionOf(id: string): string {
   return id.slice(0, id.indexOf('.'))
+}
+
+function refuseReplicas(minReplicas = 0): void {
+  if (minReplicas > 0) throw new OptionFailure('minReplicas', minReplicas, 'must be 0: locks in the memory of a process have no replicas')
 }
 
 function milliseconds(option: string, value: number | undefined, orElse: number): number {

@@ -121,8 +121,8 @@ export class NodesStore implements LockStore {
     return this.carryOut((store) => store.acquire(request))
   }
 
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
-    return this.carryOut((store) => store.renew(name, id, ttlMs, holder))
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
+    return this.carryOut((store) => store.renew(name, id, ttlMs, holder, minReplicas))
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {

@@ -27,6 +27,11 @@ export interface ClaimRequest {
   readonly queue: boolean
   /** What people see of the claimant; text that the store keeps as it is. May be empty. */
   readonly info: string
+  /**
+   * A grant must be on so many replicas before it is answered; absent or 0: replicas are not asked. With fewer the store rejects with
+   * `refused`, and the caller gives back what it was granted. A store without replicas rejects with {@link OptionFailure}.
+   */
+  readonly minReplicas?: number | undefined
 }
 
 /** The server gave the claim its permits. */
@@ -149,8 +154,11 @@ export interface LockStore {
    */
   listen(session: string, listener: SessionListener): Promise<() => Promise<void>>
   acquire(request: ClaimRequest): Promise<ClaimReply>
-  /** Makes the lease last `ttlMs` from now; never shortens it. `holder`: whom the server is to show from now on. */
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply>
+  /**
+   * Makes the lease last `ttlMs` from now; never shortens it. `holder`: whom the server is to show from now on. `minReplicas`: as for a
+   * claim; with fewer it rejects with `unreachable`, because it may be worth asking again.
+   */
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply>
   /** Frees the permits and grants them to the next in the queue. The same call twice does no harm. */
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply>
   query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }>

@@ -19,13 +19,25 @@ export interface ClientUnderTest {
 export interface ClientHarness {
   /** A new port on a connected client. Called once or more in every case. */
   make(): Promise<ClientUnderTest>
-  /** One command on a connection of its own, which is none of the port's. Cases flush the server's data and end its other connections. */
+  /**
+   * One command on a connection of its own, which is none of the port's. Cases flush the server's data and end its other connections. On a
+   * Cluster FLUSHALL and CLIENT go to every node (lists one behind the other), PUBLISH tells how many hear on all of them, and everything else
+   * goes to the node that has its first argument.
+   */
   command(...args: string[]): Promise<unknown>
+  /** True where it is a Cluster that the port is connected to. */
+  readonly isCluster?: boolean | undefined
   /** True for libraries that send unanswered commands again after a lost connection. */
-  readonly resends?: boolean
+  readonly resends?: boolean | undefined
+  /** True for libraries that tell nobody of a lost connection, so that only a command that fails shows it. */
+  readonly silent?: boolean | undefined
+  /** The reason why a library does not keep the order of commands that are under way at the same time, where it does not. */
+  readonly unordered?: string | undefined
 }
 
 interface Scene extends ClientUnderTest {
+  readonly silent: boolean
+  readonly keepsOrder: boolean
   command(...args: string[]): Promise<unknown>
   /** Ends every connection of the server but the harness's own. */
   cutAll(): Promise<void>
@@ -47,14 +59,25 @@ const SCRIPT = {
  * @param wake what the port under test says of itself: without it, what needs messages is left out with a reason
  */
 export function clientConformance(harness: ClientHarness, wake: RedisClient['wake']): ConformanceCase[] {
-  const always = Object.entries({ ...commandCases, ...connectionCases(harness.resends ?? false) })
-  const hearing = Object.entries(messageCases)
-  const skip = wake === 'none' ? 'its library has no connection that hears messages' : undefined
-  const deaf: [string, Run][] = wake === 'none' ? [['refuses to subscribe', refusesToSubscribe]] : []
-  return [
-    ...[...always, ...deaf].map(([name, run]) => ({ name, run: () => play(harness, run) })),
-    ...hearing.map(([name, run]) => ({ name, skip, run: () => play(harness, run) })),
-  ]
+  const all = {
+    ...commandCases,
+    ...connectionCases(harness.resends ?? false),
+    ...(wake === 'none' ? { 'refuses to subscribe': refusesToSubscribe } : {}),
+    ...messageCases,
+    ...(harness.isCluster ? shardedCases : {}),
+  }
+  const skips = new Map(skipped(harness, wake).flatMap(([reason, cases]) => Object.keys(cases).map((name) => [name, reason])))
+  return Object.entries(all).map(([name, run]) => ({ name, skip: skips.get(name), run: () => play(harness, run) }))
+}
+
+/** Cases that can't be run, with the reason. */
+function skipped({ isCluster, unordered }: ClientHarness, wake: RedisClient['wake']): [string, Record<string, unknown>][] {
+  const skips: [string, Record<string, unknown>][] = []
+  if (unordered !== undefined) skips.push([unordered, orderCases])
+  if (isCluster) skips.push(['on a Cluster a client is up while it can reach any node', lossCases])
+  if (isCluster) skips.push(['on a Cluster PUBLISH counts who hears on one node only', countCases])
+  if (wake === 'none') skips.push(['its library has no connection that hears messages', { ...messageCases, ...shardedCases }])
+  return skips
 }
 
 async function play(harness: ClientHarness, run: Run): Promise<void> {
@@ -67,55 +90,65 @@ async function play(harness: ClientHarness, run: Run): Promise<void> {
   }
   try {
     await until('the client is up', () => made.client.isUp)
-    await run({ ...made, command: (...args) => harness.command(...args), cutAll })
+    await run({
+      ...made,
+      silent: harness.silent ?? false,
+      keepsOrder: harness.unordered === undefined,
+      command: (...args) => harness.command(...args),
+      cutAll,
+    })
   } finally {
     await made.client.close()
     await made.dispose()
   }
 }
 
-const commandCases: Record<string, Run> = {
-  'a command resolves to its reply': async ({ client }) => {
-    assert.equal(await client.command(['SET', 'key', 'value']), 'OK')
-    assert.equal(await client.command(['GET', 'key']), 'value')
-    assert.equal(Number(await client.command(['INCR', 'counter'])), 1)
-    assert.equal(await client.command(['GET', 'absent']), null)
-    const nested = await client.command(['EVAL', SCRIPT.nested, '0'])
-    assert.deepEqual(nested, [1, 'two', [3, 'four'], [], [5], 'six', null])
-  },
-
-  'arguments arrive as they are': async ({ client }) => {
-    const texts = ['', ' ', 'a b', '"', "'", '{x}', '\r\n', '\0', 'ünïcödé 鍵 🔒', 'x'.repeat(100_000)]
-    assert.deepEqual(await client.command(['EVAL', SCRIPT.echo, '0', ...texts]), texts)
-  },
-
+const orderCases: Record<string, Run> = {
   'commands are carried out in the order of their sending': async ({ client }) => {
-    const replies = await Promise.all(Array.from({ length: 500 }, () => client.command(['INCR', 'counter'])))
+    const replies = await Promise.all(Array.from({ length: 500 }, () => client.command(['INCR', 'counter'], 'counter')))
     assert.deepEqual(
       replies.map(Number),
       [...replies.keys()].map((index) => index + 1),
     )
   },
+}
+
+const commandCases: Record<string, Run> = {
+  ...orderCases,
+
+  'a command resolves to its reply': async ({ client }) => {
+    assert.equal(await client.command(['SET', 'key', 'value'], 'key'), 'OK')
+    assert.equal(await client.command(['GET', 'key'], 'key'), 'value')
+    assert.equal(Number(await client.command(['INCR', 'counter'], 'counter')), 1)
+    assert.equal(await client.command(['GET', 'absent'], 'absent'), null)
+    const nested = await client.command(['EVAL', SCRIPT.nested, '0'], 'key')
+    assert.deepEqual(nested, [1, 'two', [3, 'four'], [], [5], 'six', null])
+  },
+
+  'arguments arrive as they are': async ({ client }) => {
+    const texts = ['', ' ', 'a b', '"', "'", '{x}', '\r\n', '\0', 'ünïcödé 鍵 🔒', 'x'.repeat(100_000)]
+    assert.deepEqual(await client.command(['EVAL', SCRIPT.echo, '0', ...texts], 'key'), texts)
+  },
 
   'an error reply rejects with its code': async ({ client }) => {
-    await client.command(['SET', 'text', 'x'])
-    await failsWith(client.command(['EVALSHA', '0'.repeat(40), '0']), 'REPLY', 'NOSCRIPT')
-    await failsWith(client.command(['INCRBY', 'text', '1']), 'REPLY', 'ERR')
-    await failsWith(client.command(['LPUSH', 'text', '1']), 'REPLY', 'WRONGTYPE')
-    const error = await failsWith(client.command(['EVAL', SCRIPT.fail, '0']), 'REPLY', 'CUSTOM_CODE')
+    await client.command(['SET', 'text', 'x'], 'text')
+    await failsWith(client.command(['EVALSHA', '0'.repeat(40), '0'], 'key'), 'REPLY', 'NOSCRIPT')
+    await failsWith(client.command(['INCRBY', 'text', '1'], 'text'), 'REPLY', 'ERR')
+    await failsWith(client.command(['LPUSH', 'text', '1'], 'text'), 'REPLY', 'WRONGTYPE')
+    const error = await failsWith(client.command(['EVAL', SCRIPT.fail, '0'], 'key'), 'REPLY', 'CUSTOM_CODE')
     assert.match(error.message, /^CUSTOM_CODE.*with a text/)
   },
 
   'no error carries arguments': async ({ client }) => {
     const errors = [
-      await failsWith(client.command(['EVALSHA', '0'.repeat(40), '0', SECRET]), 'REPLY', 'NOSCRIPT'),
+      await failsWith(client.command(['EVALSHA', '0'.repeat(40), '0', SECRET], 'key'), 'REPLY', 'NOSCRIPT'),
       await failsWith(client.command(['NO-SUCH-COMMAND', SECRET]), 'REPLY', 'ERR'),
     ]
     for (const error of errors) assert.ok(!inspect(error, { depth: 9, showHidden: true }).includes(SECRET), error.message)
   },
 }
 
-const connectionCases = (resends: boolean): Record<string, Run> => ({
+const lossCases: Record<string, Run> = {
   'a lost connection comes back, and both are told': async (scene) => {
     const { client } = scene
     const heard: string[] = []
@@ -123,7 +156,7 @@ const connectionCases = (resends: boolean): Record<string, Run> => ({
       up: () => heard.push(`up ${client.isUp}`),
       down: (error) => heard.push(`down ${client.isUp} ${error instanceof ClientError}`),
     })
-    await scene.cutAll()
+    await cutWithACommandUnderWay(scene)
     await until('the client is up again', () => heard.includes('up true'))
     assert.equal(heard[0], 'down false true')
     assert.equal(await client.command(['PING']), 'PONG')
@@ -137,21 +170,23 @@ const connectionCases = (resends: boolean): Record<string, Run> => ({
   'while the connection is down a command rejects at once': async (scene) => {
     const { client } = scene
     const rejected = new Promise<unknown>((resolve) => {
-      client.watch({ up: () => {}, down: () => resolve(client.command(['SET', 'late', '1']).catch((error: unknown) => error)) })
+      client.watch({ up: () => {}, down: () => resolve(client.command(['SET', 'late', '1'], 'late').catch((error: unknown) => error)) })
     })
-    await scene.cutAll()
+    await cutWithACommandUnderWay(scene)
     const error = await within('the rejection', rejected)
     assert.ok(error instanceof ClientError && error.code === 'CONNECTION', String(error))
     await untilAnswers(client)
-    assert.equal(await client.command(['GET', 'late']), null, 'it must not be carried out later')
+    assert.equal(await client.command(['GET', 'late'], 'late'), null, 'it must not be carried out later')
   },
+}
+
+const connectionCases = (resends: boolean): Record<string, Run> => ({
+  ...lossCases,
 
   [resends ? 'a command whose reply was lost is sent again' : 'a command whose reply was lost rejects']: async (scene) => {
     const { client } = scene
     // The reply is lost because it does not come before the connection ends.
-    const reply = client.command(['BLPOP', 'list', '0'])
-    reply.catch(() => {})
-    await until('the command waits', async () => /cmd=blpop/.test(String(await scene.command('CLIENT', 'LIST'))))
+    const { reply } = await blocked(scene)
     await scene.cutAll()
     if (!resends) await failsWith(reply, 'CONNECTION')
     await untilAnswers(client, resends)
@@ -190,7 +225,17 @@ const connectionCases = (resends: boolean): Record<string, Run> => ({
   },
 })
 
+const countCases: Record<string, Run> = {
+  'the number of receivers that a script sees counts the subscriber': async ({ client }) => {
+    await client.subscribe('channel', silent)
+    const publish = "return redis.call('PUBLISH', 'channel', 'x')"
+    assert.equal(await client.command(['EVAL', publish, '0'], 'channel'), 1)
+  },
+}
+
 const messageCases: Record<string, Run> = {
+  ...countCases,
+
   'a subscriber hears what is published, in order, and only on its channel': async (scene) => {
     const mine = new Recorder()
     const other = new Recorder()
@@ -204,24 +249,19 @@ const messageCases: Record<string, Run> = {
     assert.deepEqual([mine.restorals, other.restorals], [0, 0])
   },
 
-  'the number of receivers that a script sees counts the subscriber': async ({ client }) => {
-    await client.subscribe('channel', silent)
-    const publish = "return redis.call('PUBLISH', 'channel', 'x')"
-    assert.equal(await client.command(['EVAL', publish, '0']), 1)
-  },
-
   'commands and messages do not disturb each other': async (scene) => {
     const { client } = scene
     const recorder = new Recorder()
     await client.subscribe('channel', recorder)
     const publish = "redis.call('PUBLISH', 'channel', ARGV[1]) return {ARGV[1], 'message', 'channel'}"
     const numbers = Array.from({ length: 300 }, (_, index) => String(index))
-    const replies = await Promise.all(numbers.map((number) => client.command(['EVAL', publish, '0', number])))
+    const replies = await Promise.all(numbers.map((number) => client.command(['EVAL', publish, '0', number], 'channel')))
     assert.deepEqual(
       replies,
       numbers.map((number) => [number, 'message', 'channel']),
     )
     await until('all is heard', () => recorder.heard.length >= numbers.length)
+    if (!scene.keepsOrder) recorder.heard.sort((one, other) => Number(one) - Number(other))
     assert.deepEqual(recorder.heard, numbers)
   },
 
@@ -282,6 +322,52 @@ const messageCases: Record<string, Run> = {
     await until('no connection is left over', async () => (await count()) <= before)
     if (scene.ownerPing) assert.equal(await scene.ownerPing(), 'PONG')
   },
+}
+
+/** Ends every connection; where the library is silent, while one of its commands waits for a reply. */
+async function cutWithACommandUnderWay(scene: Scene): Promise<void> {
+  if (scene.silent) await blocked(scene)
+  await scene.cutAll()
+}
+
+/** A command that the server does not answer. */
+async function blocked({ client, command }: Scene): Promise<{ reply: Promise<unknown> }> {
+  const reply = client.command(['BLPOP', 'list', '0'], 'list')
+  reply.catch(() => {})
+  await until('the command waits', async () => /cmd=blpop/.test(String(await command('CLIENT', 'LIST'))))
+  // In an object, because a promise would be waited for.
+  return { reply }
+}
+
+const shardedCases: Record<string, Run> = {
+  'a sharded subscriber hears what a script publishes, and is counted': async ({ client }) => {
+    const [mine, other] = [new Recorder(), new Recorder()]
+    const end = await sharded(client, '{a}:mine', mine)
+    await sharded(client, '{b}:other', other)
+    const publish = "return redis.call('SPUBLISH', KEYS[1], ARGV[1])"
+    for (const text of ['1', '2']) assert.equal(await client.command(['EVAL', publish, '1', '{a}:mine', text], '{a}:mine'), 1)
+    assert.equal(await client.command(['EVAL', publish, '1', '{b}:other', '3'], '{b}:other'), 1)
+    await until('all is heard', () => mine.heard.length >= 2 && other.heard.length >= 1)
+    assert.deepEqual([mine.heard, other.heard], [['1', '2'], ['3']])
+    await end()
+    assert.equal(await client.command(['EVAL', publish, '1', '{a}:mine', '4'], '{a}:mine'), 0)
+  },
+
+  'a sharded subscription is restored after a lost connection, and says so': async (scene) => {
+    const recorder = new Recorder()
+    await sharded(scene.client, '{a}:kept', recorder)
+    await scene.cutAll()
+    await until('it is restored', () => recorder.restorals >= 1)
+    await untilAnswers(scene.client)
+    assert.equal(await scene.client.command(['SPUBLISH', '{a}:kept', 'x'], '{a}:kept'), 1)
+    await until('it is heard', () => recorder.heard.length >= 1)
+    assert.deepEqual(recorder.heard, ['x'])
+  },
+}
+
+function sharded(client: RedisClient, channel: string, listener: ChannelListener): Promise<() => Promise<void>> {
+  assert.ok(client.subscribeSharded, 'it has no subscribeSharded()')
+  return client.subscribeSharded(channel, listener)
 }
 
 const refusesToSubscribe: Run = async ({ client }) => {

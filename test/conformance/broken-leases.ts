@@ -187,6 +187,18 @@ class AskingAgainDoesNotExtend extends FaithfulStore {
   }
 }
 
+class ReplicasIgnored extends FaithfulStore {
+  override acquire(request: ClaimRequest): Promise<ClaimReply> {
+    return super.acquire({ ...request, minReplicas: 0 })
+  }
+}
+
+class ReplicasOfRenewalsIgnored extends FaithfulStore {
+  override renew(name: string, id: string, ttlMs: number): Promise<RenewReply> {
+    return super.renew(name, id, ttlMs)
+  }
+}
+
 export const BROKEN_LEASES: readonly BrokenStore[] = [
   [ExpiryCountedFromTheReply, 'leases: nobody else gets in before the end'],
   [RenewalCountedFromTheReply, 'leases: a renewal makes the lease last that long from now'],
@@ -208,5 +220,7 @@ export const BROKEN_LEASES: readonly BrokenStore[] = [
   [IdNotIdempotent, 'requests: the request of a holder, sent again, finds its own grant'],
   [IdOfAWaiterNotIdempotent, 'requests: the request of a waiter, sent again, finds its own place'],
   [HoldersRequestCountsTwice, 'requests: permits are counted once'],
+  [ReplicasIgnored, 'claims: more replicas than there are'],
+  [ReplicasOfRenewalsIgnored, 'claims: more replicas than there are'],
   [AskingAgainDoesNotExtend, 'requests: the request of a holder, sent again, makes its lease whole'],
 ]

@@ -1,5 +1,4 @@
-import { describe, test } from 'vitest'
-import { clientConformance } from '../../src/testing/client-conformance.js'
+import { testClients } from '../support/client-cases.js'
 import { LIBRARIES } from '../support/libraries.js'
 import { useRedis } from '../support/redis.js'
 
@@ -7,13 +6,4 @@ import { useRedis } from '../support/redis.js'
 
 const redis = useRedis()
 
-describe.each(LIBRARIES)('$name', ({ connect, resends, wake, skip }) => {
-  const harness = { make: () => connect(redis.port), command: (...args: string[]) => redis.command(...args), resends }
-  for (const one of clientConformance(harness, wake)) {
-    const reason = skip ?? one.skip
-    test(one.name, async (context) => {
-      if (reason !== undefined) context.skip(reason)
-      await one.run()
-    })
-  }
-})
+testClients(LIBRARIES, { where: () => redis.port, command: (...args) => redis.command(...args) })

@@ -40,8 +40,8 @@ export class FaithfulStore implements LockStore {
     return this.inner.acquire(request)
   }
 
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
-    return this.inner.renew(name, id, ttlMs, holder)
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
+    return this.inner.renew(name, id, ttlMs, holder, minReplicas)
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {

@@ -32,7 +32,7 @@ const WRONG: [string, unknown][] = [
   ['permits', 2],
   ['autoExtend', 'yes'],
   ['signal', {}],
-  ['minReplicas', 1],
+  ...[-1, Number.NaN, 1.5, '1', 101, null].map((value): [string, unknown] => ['minReplicas', value]),
   ['metadata', { a: 1 }],
   ['timeout', 100],
 ]

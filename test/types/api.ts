@@ -45,6 +45,8 @@ export const locksmithOptions: Required<Omit<LocksmithOptions, 'store'>> = {
   handOverLimit: 16,
   handOverMs: 50,
   batchLimit: 128,
+  protocol: 'setnx',
+  pollMs: 1_000,
 }
 same<LocksmithOptions['store'], LockStore | undefined>(true)
 
@@ -69,6 +71,7 @@ export const compatOptions: HalocksmithOptions = {
   timeout: 1,
   retries: 1,
   retryTimeout: 1,
+  protocol: 'setnx',
   redisClient: {},
   any: 1,
 }

@@ -24,7 +24,7 @@ describe('restore', () => {
     const text = await serialized(['a'])
     const restoring = claims.restore(text)
     const renewal = store.take('renew')
-    expect(renewal.args).toEqual(['a', parseSerialized(text)[0]?.id, 5_000])
+    expect(renewal.args).toEqual(['a', parseSerialized(text)[0]?.id, 5_000, undefined, undefined])
     await renewal.reply({ status: 'held', validUntilMs: clock.now() + 5_000 })
     expect(await restoring).toMatchObject({ name: 'a', fencingToken: 7, state: 'held', remainingMs: 4_940 })
   })

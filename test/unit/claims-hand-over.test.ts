@@ -195,7 +195,7 @@ describe('a lock that was handed on', () => {
     await clock.advance(TTL_MS / 3)
     const renewal = store.take('renew')
     const holder = { fencingToken: FIRST + 990, info: '["h",1,null,{"job":"x"}]' }
-    expect(renewal.args).toEqual(['a', tenureId(), TTL_MS, holder])
+    expect(renewal.args).toEqual(['a', tenureId(), TTL_MS, holder, 0])
     // Until the server has said that it knows.
     await renewal.fail(unreachable())
     await clock.advance(1_000)

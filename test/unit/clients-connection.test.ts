@@ -353,7 +353,7 @@ test('close() in every state leaves nothing behind', async () => {
 
 test('one that is closed while its wire is still being made destroys it', async () => {
   let finish: (wire: FakeWire) => void = () => {}
-  const wire = new FakeWire({ message: () => {}, lost: () => {} })
+  const wire = new FakeWire({ message: () => {}, lost: () => {}, misplaced: () => {} })
   const s = scene({ makeWire: () => new Promise((resolve) => (finish = resolve)) })
   s.connection.start()
   s.connection.close()

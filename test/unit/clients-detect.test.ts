@@ -33,9 +33,17 @@ function ioredis(module: string, options: object = {}): Raw {
   return new Redis({ ...nowhere, lazyConnect: true, ...options })
 }
 
-function ioredisCluster(module: string): Raw {
+function nodeRedisCluster(module: string): Raw {
+  return require(module).createCluster({ rootNodes: [{ socket: nowhere }] })
+}
+
+function nodeRedisSentinel(module: string): Raw {
+  return require(module).createSentinel({ name: 'm', sentinelRootNodes: nodes })
+}
+
+function ioredisCluster(module: string, options: object = {}): Raw {
   const { Cluster } = require(module)
-  return new Cluster(nodes, { lazyConnect: true })
+  return new Cluster(nodes, { lazyConnect: true, ...options })
 }
 
 function legacy(module: string, options: object = {}): Raw {
@@ -58,6 +66,14 @@ const accepted: [string, () => Raw, string][] = [
   ['redis 3', () => legacy('redis-3'), 'legacy'],
   ['redis 2', () => legacy('redis-2'), 'legacy'],
   ['redis 0.7', () => legacy('redis-07'), 'legacy'],
+  ['redis 6 cluster', () => nodeRedisCluster('redis-6'), 'node-redis cluster'],
+  ['redis 5 cluster', () => nodeRedisCluster('redis-5'), 'node-redis cluster'],
+  ['redis 4 cluster', () => nodeRedisCluster('redis-4'), 'node-redis cluster'],
+  ['redis 6 sentinel', () => nodeRedisSentinel('redis-6'), 'node-redis sentinel'],
+  ['redis 5 sentinel', () => nodeRedisSentinel('redis-5'), 'node-redis sentinel'],
+  ['ioredis 6 Cluster', () => ioredisCluster('ioredis-6'), 'ioredis cluster'],
+  ['ioredis 5 Cluster', () => ioredisCluster('ioredis-5'), 'ioredis cluster'],
+  ['iovalkey Cluster', () => ioredisCluster('iovalkey'), 'ioredis cluster'],
 ]
 
 test.each(accepted)('%s', async (_, make, library) => {
@@ -73,44 +89,32 @@ test('haredis, which has no methods for commands yet', async ({ skip }) => {
   await expect(port.command(['PING'])).rejects.toMatchObject({ code: 'CONNECTION' })
 })
 
+test.each([
+  ['GLIDE', {}, 'glide'],
+  ['GLIDE for a Cluster', { invokeScriptWithRoute: () => {} }, 'glide cluster'],
+])('%s, which is up from the start', async (_, methods, library) => {
+  const port = toRedisClient({ customCommand: async () => 'PONG', isClosed: false, ...methods })
+  expect(port).toMatchObject({ library, isUp: true, warnings: [] })
+  await port.close()
+})
+
 test('a port passes as it is', () => {
   const port = toRedisClient(nodeRedis('redis-6'))
   expect(toRedisClient(port)).toBe(port)
 })
 
 const refused: [string, () => Raw, RegExp][] = [
-  ['redis 6 cluster', () => require('redis-6').createCluster({ rootNodes: [{ socket: nowhere }] }), /node-redis cluster.*not supported/],
-  ['redis 5 cluster', () => require('redis-5').createCluster({ rootNodes: [{ socket: nowhere }] }), /node-redis cluster.*not supported/],
-  ['redis 4 cluster', () => require('redis-4').createCluster({ rootNodes: [{ socket: nowhere }] }), /node-redis cluster.*not supported/],
-  [
-    'redis 6 sentinel',
-    () => require('redis-6').createSentinel({ name: 'm', sentinelRootNodes: nodes }),
-    /node-redis sentinel.*not supported/,
-  ],
-  [
-    'redis 5 sentinel',
-    () => require('redis-5').createSentinel({ name: 'm', sentinelRootNodes: nodes }),
-    /node-redis sentinel.*not supported/,
-  ],
   ['redis 6 pool', () => require('redis-6').createClientPool({ socket: nowhere }), /node-redis pool.*pass a client of redis/],
   ['redis 5 pool', () => require('redis-5').createClientPool({ socket: nowhere }), /node-redis pool.*pass a client of redis/],
   ['redis 6 legacy()', () => nodeRedis('redis-6').legacy(), /legacy\(\) view: pass the client/],
   ['redis 5 legacy()', () => nodeRedis('redis-5').legacy(), /legacy\(\) view: pass the client/],
-  ['ioredis 6 Cluster', () => ioredisCluster('ioredis-6'), /ioredis Cluster.*not supported/],
-  ['ioredis 5 Cluster', () => ioredisCluster('ioredis-5'), /ioredis Cluster.*not supported/],
-  ['iovalkey Cluster', () => ioredisCluster('iovalkey'), /ioredis Cluster.*not supported/],
-  [
-    'GLIDE',
-    () => ({ customCommand: () => {}, invokeScript: () => {} }),
-    /Valkey GLIDE client, which is not supported by this version: pass/,
-  ],
-  ['Bun', () => ({ send: () => {}, duplicate: () => {}, connected: false }), /Bun's RedisClient.*not supported/],
+  ['Bun', () => ({ send: () => {}, duplicate: () => {}, connected: false }), /Bun's RedisClient, which never subscribes again .*: pass/],
   ['a promise', () => Promise.resolve(), /promise: await it/],
   ['the module', () => require('redis-6'), /a module/],
   [
     'options',
     () => ({ host: 'localhost' }),
-    /must be a client of redis, @redis\/client, ioredis or iovalkey for one server; got an object/,
+    /must be a client of redis, @redis\/client, ioredis, iovalkey or @valkey\/valkey-glide; got an object/,
   ],
   ['an address', () => 'redis://localhost', /must be a client .*; got "redis:\/\/localhost"/],
   ['nothing', () => null, /must be a client .*; got null/],
@@ -127,6 +131,8 @@ describe('warnings', () => {
   test.each([
     ['ioredis 6', () => ioredis('ioredis-6', { keyPrefix: 'app:' })],
     ['ioredis 5', () => ioredis('ioredis-5', { keyPrefix: 'app:' })],
+    ['ioredis 6 Cluster', () => ioredisCluster('ioredis-6', { keyPrefix: 'app:' })],
+    ['iovalkey Cluster, for its nodes', () => ioredisCluster('iovalkey', { redisOptions: { keyPrefix: 'app:' } })],
     ['redis 3', () => legacy('redis-3', { prefix: 'app:' })],
     ['redis 2', () => legacy('redis-2', { prefix: 'app:' })],
   ])('a key prefix of %s', (_, make) => {

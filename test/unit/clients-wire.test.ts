@@ -18,7 +18,7 @@ describe.each(['redis-4', 'redis-5', 'redis-6'])('a wire of %s that is destroyed
   test.each(['while its socket is opened', 'while it waits for an answer'])('%s leaves nothing', async (when) => {
     const { server, sockets, port } = await silentServer()
     const client = require(module).createClient(wireOptions({ host: '127.0.0.1', port }, 1_000))
-    const wire = new NodeRedisWire(client, { message: () => {}, lost: () => {} })
+    const wire = new NodeRedisWire(client, { message: () => {}, lost: () => {}, misplaced: () => {} })
     wire.connect().catch(() => {})
     if (when === 'while it waits for an answer') await until(() => (sockets[0]?.bytesRead ?? 0) > 0)
     wire.destroy()

@@ -231,7 +231,7 @@ describe('extend', () => {
     await clock.advance(10_000)
     const extending = lock.extend()
     const request = store.take('renew')
-    expect(request.args).toEqual(['a', ID, TTL_MS])
+    expect(request.args).toEqual(['a', ID, TTL_MS, undefined, undefined])
     await request.reply({ status: 'held', validUntilMs: clock.now() + TTL_MS })
     await extending
     expect(lock.remainingMs).toBe(TTL_MS - 310)

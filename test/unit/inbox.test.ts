@@ -13,6 +13,7 @@ import { makeListener } from '../support/session-listener.js'
 const SESSION = 'AAAAAAAAAAAAAAAAAAAAAA'
 const ID = `${SESSION}.1`
 const CHANNEL = `p:inbox:${SESSION}`
+const NAME = 'n'
 const SERVER_MS = 50_000
 
 let clock: FakeClock
@@ -26,7 +27,7 @@ beforeEach(() => {
   client = new FakeClient()
   exchange = new Exchange(client, clock, { source: 'the text', sha1: 'its-sha1' })
   warn = vi.fn()
-  inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, (code, message) => warn(code, message))
+  inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, true, (code, message) => warn(code, message))
 })
 
 /** An exchange with the server in which its time was {@link SERVER_MS}, sent at this moment and answered `tookMs` later. */
@@ -47,25 +48,19 @@ test('the session of an id is what stands before its dot', () => {
 
 describe('a session', () => {
   test('hears on a channel of its own', async () => {
-    expect(inbox.wakeOf(SESSION)).toBe('-')
+    expect(inbox.wakeOf(SESSION, NAME)).toBe('-')
     const listener = makeListener()
     await inbox.open(SESSION, listener)
     expect([...client.channels.keys()]).toEqual([CHANNEL])
-    expect(inbox.wakeOf(SESSION)).toBe('p')
+    expect(inbox.wakeOf(SESSION, NAME)).toBe('p')
     expect(inbox.listeners).toEqual([listener])
   })
 
-  test('says how it is to be woken where channels are sharded', async () => {
-    client.wake = 'spublish'
-    await inbox.open(SESSION, makeListener())
-    expect(inbox.wakeOf(SESSION)).toBe('s')
-  })
-
-  test('can not be woken where the client hears nothing', async () => {
-    client.wake = 'none'
+  test('can not be woken where nothing is pushed', async () => {
+    inbox = new Inbox(client, clock, new Keyspace('p:'), exchange, false, (code, message) => warn(code, message))
     await inbox.open(SESSION, makeListener())
     expect(client.channels.size).toBe(0)
-    expect(inbox.wakeOf(SESSION)).toBe('-')
+    expect(inbox.wakeOf(SESSION, NAME)).toBe('-')
   })
 
   test('is told when its subscription was away for a while', async () => {
@@ -81,7 +76,7 @@ describe('a session', () => {
     const channel = client.channels.get(CHANNEL)
     await leave()
     await leave()
-    expect([client.channels.size, inbox.listeners, inbox.wakeOf(SESSION)]).toEqual([0, [], '-'])
+    expect([client.channels.size, inbox.listeners, inbox.wakeOf(SESSION, NAME)]).toEqual([0, [], '-'])
     // A message that was under way.
     channel?.message(`c ${ID}`)
     expect(listener.changed).not.toHaveBeenCalled()
@@ -92,7 +87,7 @@ describe('a session', () => {
   test('that is without the right to subscribe polls, and the operator is told what is missing', async () => {
     client.subscribeError = replyError('NOPERM this user has no permissions to access one of the channels')
     await inbox.open(SESSION, makeListener())
-    expect(inbox.wakeOf(SESSION)).toBe('-')
+    expect(inbox.wakeOf(SESSION, NAME)).toBe('-')
     expect(warn).toHaveBeenCalledWith('NO_CHANNEL_RIGHT', expect.stringContaining('grant the user &p:*'))
   })
 
@@ -101,10 +96,10 @@ describe('a session', () => {
     async (error) => {
       client.subscribeError = error
       await expect(inbox.open(SESSION, makeListener())).rejects.toMatchObject({ name: 'StoreFailure', kind: 'unreachable' })
-      expect(inbox.wakeOf(SESSION)).toBe('-')
+      expect(inbox.wakeOf(SESSION, NAME)).toBe('-')
       client.subscribeError = undefined
       await inbox.open(SESSION, makeListener())
-      expect(inbox.wakeOf(SESSION)).toBe('p')
+      expect(inbox.wakeOf(SESSION, NAME)).toBe('p')
     },
   )
 })

@@ -48,7 +48,7 @@ describe('a lease that is kept', () => {
     expect(store.open).toEqual([])
     await clock.advance(1)
     const renewal = store.take('renew')
-    expect(renewal.args).toEqual(['a', lease.id, TTL_MS, undefined])
+    expect(renewal.args).toEqual(['a', lease.id, TTL_MS, undefined, undefined])
     await renewal.reply(held())
     expect(lease.state).toBe('held')
     expect(lease.remainingMs).toBeCloseTo(DEADLINE_MS)
@@ -236,7 +236,7 @@ describe('a hint that a lock was taken away', () => {
     const { remainingMs } = lease
     keeper.verify(lease.id)
     const renewal = store.take('renew')
-    expect(renewal.args).toEqual(['a', lease.id, 1, undefined])
+    expect(renewal.args).toEqual(['a', lease.id, 1, undefined, undefined])
     await renewal.reply(held(1))
     expect(lease.state).toBe('held')
     expect(lease.remainingMs).toBe(remainingMs)

@@ -103,7 +103,9 @@ describe('other options of an acquire', () => {
     ['signal', {}, 'must be an AbortSignal'],
     ['signal', null, 'must be an AbortSignal'],
     ['signal', new AbortController(), 'must be an AbortSignal'],
-    ['minReplicas', 1, 'must be 0'],
+    ['minReplicas', 101, 'must be a whole number from 0 to 100'],
+    ['minReplicas', -1, 'must be a whole number'],
+    ['minReplicas', null, 'must be a whole number'],
     ['metadata', 'x', 'must be an object'],
     ['metadata', ['x'], 'must be an object'],
     ['metadata', null, 'must be an object'],
@@ -162,13 +164,14 @@ describe('resolving', () => {
       autoExtend: true,
       maxHoldMs: Number.POSITIVE_INFINITY,
       minHoldMs: 0,
+      minReplicas: 0,
       metadata: undefined,
     })
   })
 
   test('what is undefined is as if it were not given', () => {
     const options = Object.fromEntries(Object.keys(ACQUIRE_DEFAULTS).map((key) => [key, undefined]))
-    expect(resolve({ ...options, minReplicas: undefined })).toEqual(ACQUIRE_DEFAULTS)
+    expect(resolve(options)).toEqual(ACQUIRE_DEFAULTS)
   })
 
   test('frozen options work, are not changed, and can be used again', () => {
@@ -274,10 +277,17 @@ describe('a locksmith', () => {
     [{ batchLimit: 0 }, 'batchLimit'],
     [{ batchLimit: 1_025 }, 'batchLimit'],
     [{ store, batchLimit: 5 }, 'batchLimit'],
+    [{ protocol: 'redlock' }, 'protocol'],
+    [{ store, protocol: 'setnx' }, 'protocol'],
+    [{ store, pollMs: 100 }, 'pollMs'],
+    [{ pollMs: 100 }, 'pollMs'],
+    [{ protocol: 'queue', pollMs: 100 }, 'pollMs'],
+    [{ protocol: 'setnx', pollMs: 9 }, 'pollMs'],
+    [{ protocol: 'setnx', nodes: [1, 2] }, 'nodes'],
     [{ waitMs: -1 }, 'waitMs'],
     [{ name: 5 }, 'name'],
     [{ name: 'x'.repeat(257) }, 'name'],
-    [{ minReplicas: 2 }, 'minReplicas'],
+    [{ minReplicas: 1.5 }, 'minReplicas'],
     [{ prefix: 5 }, 'prefix'],
     [{ hostname: 'x' }, 'hostname'],
     [{ retries: 3 }, 'retries'],

@@ -180,7 +180,7 @@ describe('the connection', () => {
     const { listener, leave } = await listen()
     await client.down('reset')
     await client.up()
-    expect(listener.disconnected).toHaveBeenCalledWith(expect.objectContaining({ message: 'reset' }))
+    expect(listener.disconnected).toHaveBeenCalledWith(expect.objectContaining({ message: 'reset' }), false)
     expect(listener.restored).toHaveBeenCalledTimes(1)
     await leave()
     await client.up()

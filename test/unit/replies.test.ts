@@ -72,7 +72,20 @@ describe('the reply to a claim', () => {
     expect(claimReply(answer(...fields))).toEqual(reply)
   })
 
-  test.each([[[]], [[5]], [[1]], [[1, 'x', 5, 0]], [[1, 7, 5]], [[0, 1]], [[0, 1, 5]], [[null]], [['granted']]])(
+  test.each([
+    [
+      [5, 'p:a'],
+      "p:a holds a string, as the version of 2013 writes for a lock: one of its processes holds it, or died with it. protocol: 'setnx'",
+    ],
+    [['5', 'p:a', 'text'], 'p:a holds a string that is no lock of the version of 2013'],
+    [['5', 'p:a', 'type'], 'p:a holds data of another type'],
+  ])('%j is a conflict', (fields, text) => {
+    expect(() => claimReply(answer(...fields))).toThrow(
+      expect.objectContaining({ kind: 'conflict', message: expect.stringContaining(text) }),
+    )
+  })
+
+  test.each([[[]], [[6]], [[1]], [[1, 'x', 5, 0]], [[1, 7, 5]], [[0, 1]], [[0, 1, 5]], [[null]], [['granted']]])(
     '%j is none of ours',
     (fields) => {
       expect(failure(() => claimReply(answer(...fields)))).toMatchObject({ kind: 'refused' })

@@ -304,7 +304,7 @@ export class QuorumStore implements LockStore {
   }
 
   private onDown(error: Error): void {
-    if (this.up < this.majority) this.listeners.forEach((listener) => listener.disconnected(error))
+    if (this.up < this.majority) this.listeners.forEach((listener) => listener.disconnected(error, false))
   }
 }
 

@@ -3,11 +3,13 @@
  * answered or fails within a bound, and the server's clock is bounded from each answer.
  */
 
-import type { RedisClient } from '../../clients/client.js'
+import type { NodeCommand, RedisClient } from '../../clients/client.js'
 import { ClientError } from '../../clients/client.js'
 import { isRefusal } from '../../clients/library-errors.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
+import { argumentsOf, type Batch, byKey, type Operation } from './call.js'
+import { type Confirmation, ConfirmationQueue } from './confirmation.js'
 import { KeepAlive } from './keep-alive.js'
 import { type Answer, cut, failureIn, type Reply, repliesIn, serverFailure, unexpected } from './replies.js'
 import type { Script } from './script.js'
@@ -30,24 +32,6 @@ const STALL_MS = 20
 /** What a server replies that is not, or not yet, the primary that it was. */
 const ROLE_CODES = new Set(['READONLY', 'MASTERDOWN', 'LOADING'])
 
-/** One operation of the script, and whoever waits for its answer. */
-interface Operation {
-  readonly key: string
-  readonly text: string
-  readonly madeAtMs: number
-  /** What the answer means to whoever waits; throws when it is none of ours. */
-  read(answer: Answer): unknown
-  resolve(meaning: unknown): void
-  reject(failure: unknown): void
-}
-
-/** Operations that were sent in one call. */
-interface Batch {
-  readonly operations: readonly Operation[]
-  readonly sentAtMs: number
-  readonly connection: number
-}
-
 export class Exchange {
   /** Sent before the last answer on this connection, and the server's time in it: no answer yet, no bound. */
   private lastSentAtMs = Number.NaN
@@ -57,6 +41,7 @@ export class Exchange {
   /** Counts connections: behind another one there may be another server, with a clock of its own. */
   private connection = 0
   private pending: Operation[] = []
+  private readonly toConfirm: ConfirmationQueue<Operation>
   /** The oldest first. A Set that gets empty makes itself anew each time. */
   private readonly inFlight: Batch[] = []
   private flushing = false
@@ -67,6 +52,7 @@ export class Exchange {
   private readonly keepAlive: KeepAlive
   /** How often requests have gone unanswered since the last answer. */
   private silences = 0
+  private readonly isCluster: boolean
   private lastProblem: Error | undefined
   private closed = false
   private readonly unwatch: () => void
@@ -80,6 +66,8 @@ export class Exchange {
     private readonly explain: (key: string, conflict: StoreFailure) => Promise<StoreFailure> = async (_, conflict) => conflict,
   ) {
     this.keepAlive = new KeepAlive(client, clock)
+    this.isCluster = client.isCluster === true
+    this.toConfirm = new ConfirmationQueue(batchLimit, client.isCluster === true)
     this.unwatch = client.watch({
       up: () => this.onUp(),
       down: (error) => this.onDown(error),
@@ -88,14 +76,23 @@ export class Exchange {
 
   /** How long a request may take at present. */
   private get limitMs(): number {
-    return this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
+    const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
+    // While the server waits for replicas it answers nothing else on the connection.
+    const { current } = this.toConfirm
+    return current === undefined ? limitMs : limitMs + current.withinMs
   }
 
-  /** Sends one operation, together with all others of this turn, and resolves to what `read` makes of its answer. */
-  send<T>(key: string, text: string, read: (answer: Answer) => T): Promise<T> {
+  /**
+   * Sends one operation, together with all others of this turn, and resolves to what `read` makes of its answer. Those that replicas are to
+   * confirm travel by themselves, and nobody else waits for them.
+   */
+  send<T>(key: string, text: string, read: (answer: Answer) => T, confirmation?: Confirmation): Promise<T> {
     if (this.closed) return Promise.reject(closedFailure())
     return new Promise((resolve, reject) => {
-      this.pending.push({ key, text, madeAtMs: this.clock.now(), read, resolve: resolve as (meaning: unknown) => void, reject })
+      const madeAtMs = this.clock.now()
+      const operation = { key, text, madeAtMs, confirmation, read, resolve: resolve as (meaning: unknown) => void, reject }
+      if (this.toConfirm.takes(operation)) this.toConfirm.add(operation)
+      else this.pending.push(operation)
       this.armTimer()
       this.updateKeepAlive()
       if (this.flushing) return
@@ -114,8 +111,16 @@ export class Exchange {
   }
 
   /** Sends a plain command, under the same limit as everything else. */
-  command(args: readonly string[]): Promise<unknown> {
-    return this.bounded(() => this.client.command(args), String(args[0]))
+  command(args: readonly string[], key?: string): Promise<unknown> {
+    return this.bounded(() => this.client.command(args, key), String(args[0]))
+  }
+
+  /** What sends plain commands, under the same limit, to each node that has keys. */
+  async nodes(): Promise<NodeCommand[]> {
+    if (this.client.primaries === undefined) return [(args) => this.command(args)]
+    // Which they are is known when it is up.
+    const primaries = await this.bounded(async () => this.client.primaries?.() ?? [], 'the list of primaries')
+    return primaries.map((send) => (args) => this.bounded(() => send(args), String(args[0])))
   }
 
   /** Makes a request that is no operation as soon as there is a connection, bounds it, and keeps the process alive until it settles. */
@@ -162,65 +167,81 @@ export class Exchange {
     this.timer?.cancel()
     const failure = closedFailure()
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(failure)
-    this.fail(this.pending.splice(0), failure)
+    this.fail([...this.pending.splice(0), ...this.toConfirm.drop()], failure)
     for (const sent of [...this.inFlight]) this.settle(sent, failure)
     this.keepAlive.close()
   }
 
   /** A request under way keeps the process alive until it is answered or given up; a lock that is held or waited for does not. */
   private updateKeepAlive(): void {
-    this.keepAlive.set(this.pending.length + this.inFlight.length + this.others > 0)
+    this.keepAlive.set(this.pending.length + this.toConfirm.size + this.inFlight.length + this.others > 0)
   }
 
   private readonly flush = (): void => {
     this.flushing = false
-    if (this.pending.length === 0) return
+    if (this.pending.length === 0 && this.toConfirm.size === 0) return
     if (!this.client.isUp) {
       this.connect()
       return
     }
     const all = this.pending
     this.pending = []
-    if (all.length <= this.batchLimit) return this.dispatch(all)
+    if (this.isCluster) for (const ofOneName of byKey(all)) this.dispatchAll(ofOneName)
+    else this.dispatchAll(all)
+    // Last, so that nobody who asked at the same time stands behind the wait for replicas.
+    if (this.toConfirm.size > 0) this.dispatchToConfirm()
+  }
+
+  private dispatchAll(all: readonly Operation[]): void {
+    if (all.length > 0 && all.length <= this.batchLimit) return this.dispatch(all)
     for (let from = 0; from < all.length; from += this.batchLimit) this.dispatch(all.slice(from, from + this.batchLimit))
   }
 
-  private dispatch(operations: readonly Operation[]): void {
-    const sent: Batch = { operations, sentAtMs: this.clock.now(), connection: this.connection }
+  private dispatchToConfirm(): void {
+    const next = this.client.isUp ? this.toConfirm.next() : undefined
+    if (next === undefined) return
+    this.toConfirm.current = next.confirmation
+    this.dispatch(next.operations, next.confirmation)
+  }
+
+  private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
+    const sent: Batch = { operations, sentAtMs: this.clock.now(), confirmation, connection: this.connection }
     this.inFlight.push(sent)
-    const count = operations.length
-    const args = new Array<string>(3 + 2 * count)
-    args[0] = 'EVALSHA'
-    args[1] = this.script.sha1
-    args[2] = String(count)
-    for (let i = 0; i < count; i++) {
-      const { key, text } = operations[i] as Operation
-      args[3 + i] = key
-      args[3 + count + i] = text
+    this.carryOut(sent, argumentsOf(operations, this.script, this.isCluster))
+  }
+
+  private carryOut(sent: Batch, args: readonly string[]): void {
+    const { confirmation } = sent
+    // Every node of a Cluster has scripts, and a connection, of its own.
+    const key = (sent.operations[0] as Operation).key
+    if (confirmation === undefined) {
+      // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
+      this.client.command(args, key).then(
+        (reply) => this.deliver(sent, reply),
+        (error) => this.notCarriedOut(sent, args, error),
+      )
+      return
     }
-    // Two handlers for one promise: each further promise behind it would take as long as reading the answer.
-    this.client.command(args).then(
-      (reply) => this.deliver(sent, reply),
+    // Right behind it on the same connection, which is what WAIT counts by.
+    const wait = ['WAIT', String(confirmation.replicas), String(confirmation.withinMs)]
+    Promise.all([this.client.command(args, key), this.client.command(wait, key)]).then(
+      ([reply, answered]) => this.deliver(sent, reply, Number(answered)),
       (error) => this.notCarriedOut(sent, args, error),
     )
   }
 
-  private notCarriedOut(sent: Batch, args: string[], error: unknown): void {
+  private notCarriedOut(sent: Batch, args: readonly string[], error: unknown): void {
     if (args[0] !== 'EVALSHA' || !(error instanceof ClientError) || error.replyCode !== 'NOSCRIPT') {
       const failure = this.failureOf(error, sent.operations[0]?.key)
       this.heedRole(failure)
       return this.settle(sent, failure)
     }
     // The server was restarted, or its scripts were flushed: EVAL loads the script again.
-    args[0] = 'EVAL'
-    args[1] = this.script.source
-    this.client.command(args).then(
-      (reply) => this.deliver(sent, reply),
-      (again) => this.notCarriedOut(sent, args, again),
-    )
+    this.carryOut(sent, ['EVAL', this.script.source, ...args.slice(2)])
   }
 
-  private deliver(sent: Batch, reply: unknown): void {
+  /** @param replicas how many had it, where replicas were asked */
+  private deliver(sent: Batch, reply: unknown, replicas?: number): void {
     const receivedAtMs = this.clock.now()
     const { operations, sentAtMs } = sent
     const found = repliesIn(reply, operations.length)
@@ -240,13 +261,20 @@ export class Exchange {
     this.silences = 0
     // A batch that was given up is answered here all the same: its operations have been told, and promises settle once.
     for (let i = 0; i < operations.length; i++) {
-      this.tell(operations[i] as Operation, replies[i + 1] as Reply, sentAtMs, receivedAtMs, serverNowMs)
+      this.tell(operations[i] as Operation, replies[i + 1] as Reply, sentAtMs, receivedAtMs, serverNowMs, replicas)
     }
     this.leaveFlight(sent)
     this.armTimer()
   }
 
-  private tell(operation: Operation, reply: Reply, sentAtMs: number, receivedAtMs: number, serverNowMs: number): void {
+  private tell(
+    operation: Operation,
+    reply: Reply,
+    sentAtMs: number,
+    receivedAtMs: number,
+    serverNowMs: number,
+    replicas: number | undefined,
+  ): void {
     const { key } = operation
     const failure = failureIn(reply, key)
     if (failure?.kind === 'conflict') return void this.explain(key, failure).then(operation.reject, operation.reject)
@@ -256,7 +284,7 @@ export class Exchange {
     }
     try {
       const fields = typeof reply === 'string' ? cut(reply, ' ') : reply
-      operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs }))
+      operation.resolve(operation.read({ fields, sentAtMs, receivedAtMs, serverNowMs, replicas }))
     } catch (none) {
       operation.reject(none)
     }
@@ -274,6 +302,10 @@ export class Exchange {
   private leaveFlight(sent: Batch): void {
     const place = this.inFlight.indexOf(sent)
     if (place !== -1) this.inFlight.splice(place, 1)
+    if (place !== -1 && sent.confirmation !== undefined) {
+      this.toConfirm.current = undefined
+      if (!this.closed) this.dispatchToConfirm()
+    }
     this.updateKeepAlive()
   }
 
@@ -292,11 +324,11 @@ export class Exchange {
     this.lastSentAtMs = Number.NaN
     for (const waiter of this.upWaiters.splice(0)) waiter.reject(error)
     const failure = this.failureOf(error)
+    const unsent = [...this.pending, ...this.toConfirm.drop()]
+    this.pending = []
     // Those under way may have been carried out. A library that sends them again would tell the second time's outcome as if it were the first.
     for (const sent of [...this.inFlight]) this.settle(sent, failure)
-    const waiting = this.pending
-    this.pending = []
-    this.fail(waiting, failure)
+    this.fail(unsent, failure)
     this.updateKeepAlive()
   }
 
@@ -311,7 +343,7 @@ export class Exchange {
   /** One timer for all requests: all have the same limit, so the oldest is the first to reach it. */
   private armTimer(stalled = false): void {
     if (this.timer !== undefined) return
-    const oldest = this.inFlight[0]?.operations[0] ?? this.pending[0]
+    const oldest = this.inFlight[0]?.operations[0] ?? this.pending[0] ?? this.toConfirm.first
     if (oldest === undefined) return
     const dueMs = oldest.madeAtMs + this.limitMs
     this.timer = this.clock.after(stalled ? 0 : Math.max(0, dueMs - this.clock.now()), () => {
@@ -330,12 +362,15 @@ export class Exchange {
     for (const sent of inFlight) {
       if ((sent.operations[0] as Operation).madeAtMs > beforeMs) break
       this.settle(sent, failure)
+      // Other nodes may answer as ever; which of its nodes says nothing, the client can tell by the key.
+      if (this.isCluster) this.client.reconnect(sent.operations[0]?.key)
     }
     if (this.inFlight.length < inFlight.length) this.silences += 1
     const unsent = this.pending.findIndex((operation) => operation.madeAtMs > beforeMs)
     this.fail(this.pending.splice(0, unsent === -1 ? this.pending.length : unsent), failure)
+    this.fail(this.toConfirm.drop(beforeMs), failure)
     // A connection may be dead without a sign of it. Waiting on would wait for the system's own limit, which is minutes.
-    if (this.silences >= SILENCES) {
+    if (this.silences >= SILENCES && !this.isCluster) {
       this.silences = 0
       this.client.reconnect()
     }

@@ -6,6 +6,7 @@
  * <prefix>{<name>}:queue     sorted set  waiters by priority and ticket    (made in the scripts from the state key)
  * <prefix>{<name>}:waiters   hash        what each waiter claims           (likewise)
  * <prefix>inbox:<session>    channel     on which one locksmith hears its grants
+ * <prefix>{<name>}:inbox:<session>       sharded channel on a Cluster, in the name's slot: likewise, of this name    (likewise)
  * ```
  *
  * The name is the hash tag, so that on a Cluster all of a name is in one slot. A name may be empty or contain braces; it is written
@@ -46,6 +47,11 @@ export class Keyspace {
 
   inbox(session: string): string {
     return this.inboxPrefix + session
+  }
+
+  /** On a Cluster: the channel on which a session hears of one name, from the node that has it. */
+  shardedInbox(name: string, session: string): string {
+    return `${this.stateKey(name)}:inbox:${session}`
   }
 
   /** The name that a state key belongs to; undefined for any other key. */

@@ -4,7 +4,7 @@
  * Where to look: `keys.ts` names keys and channels, `exchange.ts` sends and bounds requests, `inbox.ts` hears grants, `replies.ts` decodes.
  */
 
-import type { RedisClient } from '../../clients/client.js'
+import type { NodeCommand, RedisClient } from '../../clients/client.js'
 import { type Clock, systemClock } from '../../util/clock.js'
 import {
   type ClaimReply,
@@ -20,11 +20,12 @@ import {
   type Successor,
   type WaiterRecord,
 } from '../store.js'
+import { type Confirmation, checkConfirmed, confirmationOf } from './confirmation.js'
 import { Exchange } from './exchange.js'
 import { Inbox, sessionOf } from './inbox.js'
 import { Keyspace, typesOf } from './keys.js'
 import * as replies from './replies.js'
-import { scriptFor } from './script.js'
+import { type Protocol, scriptFor } from './script.js'
 
 export interface RedisStoreOptions {
   client: RedisClient
@@ -41,6 +42,8 @@ export interface RedisStoreOptions {
   batchLimit?: number | undefined
   /** For one of several independent servers: its memory as a voter, and the time in µs that is proposed to all of them. */
   voter?: { readonly key: string; propose(): number } | undefined
+  /** Default `queue`. */
+  protocol?: Protocol
 }
 
 /** Rounds of SCAN in one query: at 1,000 keys a round, the bound of what a query looks at. */
@@ -60,20 +63,25 @@ export class RedisStore implements LockStore {
   private inspected = false
 
   constructor(options: RedisStoreOptions) {
+    const { protocol = 'queue' } = options
     this.client = options.client
+    const pushes = protocol === 'queue' && this.client.wake !== 'none'
     this.clock = options.clock ?? systemClock
     this.keys = new Keyspace(options.prefix)
     this.claimWindowMs = options.claimWindowMs ?? 5_000
-    this.checkEveryMs = options.checkEveryMs ?? (this.client.wake === 'none' ? 200 : 2_000)
+    this.checkEveryMs = options.checkEveryMs ?? (pushes ? 2_000 : 200)
     const script = scriptFor({
       inboxPrefix: this.keys.inboxPrefix,
       claimWindowMs: this.claimWindowMs,
       waiterLifeMs: options.waiterLifeMs ?? 10_000,
+      // The version of 2013 knew no Cluster, where its keys would be elsewhere, and no majority.
+      oldPrefix: this.client.isCluster || options.voter !== undefined ? undefined : options.prefix,
+      protocol,
       voterKey: options.voter?.key,
     })
     this.voter = options.voter
     this.exchange = new Exchange(this.client, this.clock, script, options.batchLimit, (key, failure) => this.explainConflict(key, failure))
-    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, (code, message) => this.warn(code, message))
+    this.inbox = new Inbox(this.client, this.clock, this.keys, this.exchange, pushes, (code, message) => this.warn(code, message))
     this.unwatch = this.client.watch({
       up: () => this.inbox.listeners.forEach((listener) => listener.restored()),
       down: (error) => this.inbox.listeners.forEach((listener) => listener.disconnected(error, this.client.follows === true)),
@@ -104,14 +112,28 @@ export class RedisStore implements LockStore {
   private claim(request: ClaimRequest, queue: 0 | 1 | 2): Promise<ClaimReply> {
     const { id, permits, limit, ttlMs, priority, ticket, info } = request
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
-    const wake = this.inbox.wakeOf(sessionOf(id))
+    const wake = this.inbox.wakeOf(sessionOf(id), request.name)
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${queue} ${wake} ${info}`
-    return this.send(request.name, text, replies.claimReply)
+    const confirmation = confirmationOf(request.minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.claimReply(answer)
+      if (reply.status === 'granted') checkConfirmed(confirmation as Confirmation, answer.replicas, 'grant')
+      return reply
+    }
+    const reply = this.send(request.name, text, confirmation === undefined ? replies.claimReply : read, confirmation)
+    if (wake === 'c') void this.inbox.hearNearby(request, reply)
+    return reply
   }
 
-  renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+  renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
     const text = holder === undefined ? `R ${id} ${ttlMs}` : `R ${id} ${ttlMs} ${holder.fencingToken} ${holder.info}`
-    return this.send(name, text, (answer) => replies.renewReply(answer, ttlMs))
+    const confirmation = confirmationOf(minReplicas, ttlMs)
+    const read = (answer: replies.Answer) => {
+      const reply = replies.renewReply(answer, ttlMs)
+      if (reply.status === 'held' && confirmation !== undefined) checkConfirmed(confirmation, answer.replicas, 'renewal')
+      return reply
+    }
+    return this.send(name, text, read, confirmation)
   }
 
   release(name: string, id: string, options?: ReleaseOptions): Promise<ReleaseReply> {
@@ -131,6 +153,7 @@ export class RedisStore implements LockStore {
 
   async close(): Promise<void> {
     this.unwatch()
+    this.inbox.close()
     this.exchange.close()
     await this.client.close()
   }
@@ -140,16 +163,16 @@ export class RedisStore implements LockStore {
     return this.exchange.command(args)
   }
 
-  private send<T>(name: string, text: string, read: (answer: replies.Answer) => T): Promise<T> {
+  private send<T>(name: string, text: string, read: (answer: replies.Answer) => T, confirmation?: Confirmation): Promise<T> {
     const proposed = this.voter === undefined ? text : `${this.voter.propose()} ${text}`
-    return this.exchange.send(this.keys.stateKey(name), proposed, read)
+    return this.exchange.send(this.keys.stateKey(name), proposed, read, confirmation)
   }
 
   /** The server does not tell which of a name's keys holds what. */
   private async explainConflict(stateKey: string, failure: StoreFailure): Promise<StoreFailure> {
     for (const [key, needed] of typesOf(stateKey)) {
       // Without the right to ask, what the server said must do.
-      const type = String(await this.exchange.command(['TYPE', key]).catch(() => 'none'))
+      const type = String(await this.exchange.command(['TYPE', key], key).catch(() => 'none'))
       if (type === 'none' || type === needed) continue
       return new StoreFailure('conflict', `${key} holds a ${type} that is not ours; a lock needs a ${needed} there`, failure)
     }
@@ -168,19 +191,22 @@ export class RedisStore implements LockStore {
 
   /** The names under which there is state, found by SCAN. */
   private async names(namePrefix: string): Promise<string[]> {
-    const names = new Set<string>()
+    const nodes = await this.exchange.nodes()
+    const keys = (await Promise.all(nodes.map((send) => this.scan(send, this.keys.pattern(namePrefix))))).flat()
+    const names = keys.map((key) => this.keys.nameOf(key)).filter((name) => name?.startsWith(namePrefix))
+    return [...new Set(names as string[])]
+  }
+
+  private async scan(send: NodeCommand, pattern: string): Promise<string[]> {
+    const found: string[] = []
     let cursor = '0'
     for (let round = 0; round < SCAN_ROUNDS; round++) {
-      const reply = await this.exchange.command(['SCAN', cursor, 'MATCH', this.keys.pattern(namePrefix), 'COUNT', '1000'])
-      const [next, keys] = reply as [unknown, unknown[]]
-      for (const key of keys) {
-        const name = this.keys.nameOf(String(key))
-        if (name?.startsWith(namePrefix)) names.add(name)
-      }
+      const [next, keys] = (await send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', '1000'])) as [unknown, unknown[]]
+      for (const key of keys) found.push(String(key))
       cursor = String(next)
       if (cursor === '0') break
     }
-    return [...names]
+    return found
   }
 
   /** Once: is this a server that throws keys away when memory is short? INFO tells where CONFIG is forbidden. */
@@ -188,10 +214,11 @@ export class RedisStore implements LockStore {
     if (this.inspected) return
     this.inspected = true
     try {
-      const memory = String(await this.exchange.command(['INFO', 'memory']))
-      const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'noeviction'
-      const limited = !/^maxmemory:0\s*$/m.test(memory)
-      if (limited && policy !== 'noeviction') {
+      for (const send of await this.exchange.nodes()) {
+        const memory = String(await send(['INFO', 'memory']))
+        const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'noeviction'
+        const limited = !/^maxmemory:0\s*$/m.test(memory)
+        if (!limited || policy === 'noeviction') continue
         this.warn('EVICTION', `maxmemory-policy ${policy} may evict locks when memory is short; an evicted lock is lost. Use noeviction`)
       }
     } catch {

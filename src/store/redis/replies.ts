@@ -14,6 +14,8 @@ export interface Answer {
   readonly receivedAtMs: number
   /** The server's wall time while it worked on the request. */
   readonly serverNowMs: number
+  /** How many replicas had it by then, where they were asked. */
+  readonly replicas?: number | undefined
 }
 
 /** First words of error replies that may be gone when asked again. */
@@ -31,10 +33,13 @@ const PASSING = new Set([
   'NOVOTE',
 ])
 
+/** The second: a script that emptied a key looks for it in a slot that is on its way to another node. */
+const PASSING_TEXT = /max number of clients reached|attempted to access a non local key/
+
 /** What a server's error means for whoever asked. `code` is its first word, `text` its words. */
 export function serverFailure(code: string, text: string, key?: string): StoreFailure {
   if (code === 'WRONGTYPE') return new StoreFailure('conflict', `${key ?? 'a key'} or a key beside it holds data of another type: ${text}`)
-  if (PASSING.has(code) || text.includes('max number of clients reached')) return new StoreFailure('unreachable', text, undefined, code)
+  if (PASSING.has(code) || PASSING_TEXT.test(text)) return new StoreFailure('unreachable', text, undefined, code)
   return new StoreFailure('refused', text + missingRight(text, key), undefined, code)
 }
 
@@ -100,9 +105,23 @@ export function claimReply(answer: Answer): ClaimReply {
       return { status: 'conflict', limit: integer(second) }
     case 4:
       return { status: 'withdrawn' }
+    case 5:
+      throw oldLock(String(second), third)
     default:
       throw unexpected(answer.fields)
   }
+}
+
+/** What stands where the version of 2013 has its locks. `reason` is told where such a lock would do: it is none. */
+function oldLock(key: string, reason: unknown): StoreFailure {
+  const text = {
+    text: 'holds a string that is no lock of the version of 2013, whose locks are numbers',
+    type: 'holds data of another type, and locks of the version of 2013 are strings',
+  }[String(reason)]
+  const found =
+    "holds a string, as the version of 2013 writes for a lock: one of its processes holds it, or died with it. protocol: 'setnx' shares locks " +
+    'with that version; when none of it runs any more, delete the key'
+  return new StoreFailure('conflict', `${key} ${text ?? found}`)
 }
 
 /** False when the server's clock stepped back behind its last token: then tokens don't follow the time for a while. */

@@ -1,7 +1,7 @@
-/** The one script, with a store's settings written into its text: as arguments they would be sent, and read, with every call. */
+/** The script, with a store's settings written into its text: as arguments they would be sent, and read, with every call. */
 
 import { createHash } from 'node:crypto'
-import { batch } from './scripts.generated.js'
+import { batch, setnx } from './scripts.generated.js'
 
 /** What a server runs: the text, and the SHA-1 by which it knows it once it has had the text. */
 export interface Script {
@@ -18,14 +18,26 @@ export interface ScriptSettings {
   readonly waiterLifeMs: number
   /** On one of several independent servers: the key of what it knows of itself as a voter (`lua/includes/voter.lua`). */
   readonly voterKey?: string | undefined
+  /**
+   * What the keys of the version of 2013 begin with, where there may be some: its names stand behind it as they are. Undefined: they are not
+   * looked for.
+   */
+  readonly oldPrefix: string | undefined
+  readonly protocol: Protocol
 }
 
+/** `setnx`: the locks of 2013 are kept as well, and nobody waits in a queue. */
+export type Protocol = 'queue' | 'setnx'
+
 /** Stores with the same settings have the same script. */
-export function scriptFor({ inboxPrefix, claimWindowMs, waiterLifeMs, voterKey }: ScriptSettings): Script {
-  const values = [luaString(inboxPrefix), claimWindowMs, waiterLifeMs, voterKey === undefined ? 'false' : luaString(voterKey)]
-  const settings = `local INBOX, CLAIM_WINDOW, WAITER_LIFE, VOTER = ${values.join(', ')}\n`
-  const source = settings + batch
+export function scriptFor({ inboxPrefix, claimWindowMs, waiterLifeMs, oldPrefix, protocol, voterKey }: ScriptSettings): Script {
+  const values = [luaString(inboxPrefix), claimWindowMs, waiterLifeMs, luaStringOrFalse(oldPrefix), luaStringOrFalse(voterKey)]
+  const source = `local INBOX, CLAIM_WINDOW, WAITER_LIFE, OLD_PREFIX, VOTER = ${values.join(', ')}\n${protocol === 'setnx' ? setnx : batch}`
   return { source, sha1: createHash('sha1').update(source).digest('hex') }
+}
+
+function luaStringOrFalse(text: string | undefined): string {
+  return text === undefined ? 'false' : luaString(text)
 }
 
 /** Every byte that could mean something to Lua is written as its number. */

@@ -17,8 +17,9 @@ if tonumber(sits_out) > now then return redis.error_reply('NOVOTE for ' .. text(
 end
 local replies = { now_us_text }
 local operations, nested
+local LOOK_AFTER = 10000000
 local same_ttl, same_ends, same_keep
-for i = 1, #KEYS do
+for i = 1, #ARGV do
 local key, operation = KEYS[i], ARGV[i]
 if VOTER then
 now_us_text, operation = string.match(operation, '^(%d+) (.*)$')
@@ -29,8 +30,18 @@ local ok, reply = true, nil
 if letter == 'A' then
 local id, mode, permits, limit, ttl, info = string.match(operation, '^A (%S+) (%a) (%d+) (%d+) (%d+) %S+ 0 [01] %S (.*)$')
 local state = id and redis.pcall('HMGET', key, 'token', 'ends', 'ticket', id)
-local last = state and not (state.err or state[2] or state[3] or state[4]) and tonumber(state[1] or 0)
-if last then
+local last = state and not state.err and tonumber(state[1] or 0)
+if last and OLD_PREFIX and now_us - last > LOOK_AFTER and not state[4] then
+local tag = string.sub(key, #OLD_PREFIX + 2, -2)
+if string.find(tag, '%', 1, true) then
+tag = tag == '%' and '' or (string.gsub(string.gsub(string.gsub(tag, '%%7D', '}'), '%%7B', '{'), '%%25', '%%'))
+end
+local old = redis.pcall('GETRANGE', OLD_PREFIX .. tag, 0, 63)
+if type(old) == 'string' and old ~= '' and string.match(old, '%.(%d+)$') ~= state[1] then
+reply = { 5, OLD_PREFIX .. tag }
+end
+end
+if last and not (reply or state[2] or state[3] or state[4]) then
 local token, token_text = now_us, now_us_text
 if last + TOKEN_STEP > now_us then
 token = last + TOKEN_STEP
@@ -239,19 +250,30 @@ local FOREWARN_BOUND = 10
 local function member_of(ticket, id)
 return string.format('%016.0f %s', ticket, id)
 end
-local function tell(id, wake, message)
+local function dequeue(s, id, member)
+redis.call('ZREM', s.queue, member)
+redis.call('HDEL', s.waiters, id)
+end
+local function channel_of(key, id, wake)
+local session = string.match(id, '^[^.]+')
+if wake ~= 's' then return INBOX .. session end
+return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
+end
+local function tell(key, id, wake, message)
 if wake == '-' then return 1 end
-local channel = INBOX .. string.match(id, '^[^.]+')
-local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
+local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
 if type(receivers) ~= 'number' or wake == 'c' then return 1 end
 return receivers
+end
+local function recall(key, id, wake)
+if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
 end
 local function end_solitude(s, id)
 for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
 local other = string.sub(member, 18)
 if string.match(other, '^[^.]+') ~= string.match(id, '^[^.]+') then
 local record = redis.call('HGET', s.waiters, other)
-if record then tell(other, parse_waiter(record).wake, 'o ' .. other) end
+if record then tell(s.key, other, parse_waiter(record).wake, 'o ' .. other) end
 end
 end
 end
@@ -281,13 +303,9 @@ local waiters = first and 1 or redis.call('ZCARD', s.queue)
 if waiters == 2 and not record then end_solitude(s, id) end
 return w.ticket, waiters
 end
-local function dequeue(s, id, member)
-redis.call('ZREM', s.queue, member)
-redis.call('HDEL', s.waiters, id)
-end
-local function is_heard(id, wake)
+local function is_heard(key, id, wake)
 if wake ~= 'p' and wake ~= 's' then return true end
-local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', INBOX .. string.match(id, '^[^.]+'))
+local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
 return reply.err ~= nil or reply[2] ~= 0
 end
 local function forewarn(s, lease)
@@ -296,7 +314,7 @@ for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, FOREWARN_BOUND - 1)) do
 local id = string.sub(member, 18)
 local record = redis.call('HGET', s.waiters, id)
 local w = record and parse_waiter(record)
-if w and w.ttl / 2 >= lease and tell(id, w.wake, 'c ' .. id) > 0 then return end
+if w and w.ttl / 2 >= lease and tell(s.key, id, w.wake, 'c ' .. id) > 0 then return end
 end
 end
 local function pump(s, own, lease)
@@ -320,8 +338,9 @@ local w = record and parse_waiter(record)
 if not w or now - w.seen > WAITER_LIFE then
 dequeue(s, id, member)
 elseif not fits(s, w.mode, w.permits, w.limit) then
-if id == own or is_heard(id, w.wake) then break end
+if id == own or is_heard(s.key, id, w.wake) then break end
 dequeue(s, id, member)
+recall(s.key, id, w.wake)
 else
 dequeue(s, id, member)
 if id == own then
@@ -329,9 +348,11 @@ own_token, own_followed = grant(s, id, w, lease), followed
 else
 local window = math.min(CLAIM_WINDOW, w.ttl)
 local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window), followed }, ' ')
-if tell(id, w.wake, message) > 0 then
+if tell(s.key, id, w.wake, message) > 0 then
 grant(s, id, w, window)
 shortest = math.min(shortest or window, window)
+else
+recall(s.key, id, w.wake)
 end
 end
 end
@@ -468,7 +489,7 @@ if h.mode ~= 'w' then
 redis.call('HDEL', key, id)
 if h.expires > now then
 removed = removed + 1
-tell(id, 'p', 'c ' .. id)
+tell(key, id, 'c', 'c ' .. id)
 end
 end
 end
@@ -516,3 +537,499 @@ redis.call('HSET', KEYS[1], 'longest', ARGV[2])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1`
+
+export const setnx: string = `local KEEP_TOKEN = 3600000
+local SPARE_TOKENS = 15
+local TOKEN_STEP = VOTER and SPARE_TOKENS + 1 or 1
+local time = redis.call('TIME')
+local now_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
+local function text(n)
+return string.format('%.0f', n)
+end
+local replies = { now_us_text }
+local KEEP_WITHDRAWN = 30000
+local function holder_text(h)
+if h.mode == 'x' then return 'x' .. h.info end
+if h.mode == 'w' then return 'w' .. text(h.expires) end
+return string.format('c%.0f %.0f %.0f %.0f ', h.permits, h.expires, h.lease, h.token) .. h.info
+end
+local function parse_holder(s, record)
+local mode = string.sub(record, 1, 1)
+if mode == 'x' then
+return { mode = 'x', permits = 1, expires = math.min(s.ends, now + s.span), lease = s.span, token = s.token, info = string.sub(record, 2) }
+elseif mode == 'w' then
+return { mode = 'w', permits = 0, expires = math.min(tonumber(string.sub(record, 2)), now + KEEP_WITHDRAWN) }
+end
+local permits, expires, lease, token, info = string.match(record, '^c(%d+) (%d+) (%d+) (%d+) (.*)$')
+lease = tonumber(lease)
+expires = math.min(tonumber(expires), now + lease)
+return { mode = 'c', permits = tonumber(permits), expires = expires, lease = lease, token = tonumber(token), info = info }
+end
+local function waiter_text(w)
+return string.format(
+'%s %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s ', w.mode, w.permits, w.limit, w.ttl, w.priority, w.ticket, w.seen, w.since, w.wake) .. w.info
+end
+local function parse_waiter(record)
+local mode, permits, limit, ttl, priority, ticket, seen, since, wake, info =
+string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S) (.*)$')
+return {
+mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
+ticket = tonumber(ticket), seen = tonumber(seen), since = tonumber(since), wake = wake, info = info,
+}
+end
+local function load(key, id)
+local f = redis.call('HMGET', key, 'token', 'mode', 'used', 'limit', 'ends', 'span', 'ticket', 'gone', id)
+local s = {
+key = key, queue = key .. ':queue', waiters = key .. ':waiters',
+token = tonumber(f[1] or 0), mode = f[2], used = tonumber(f[3] or 0), limit = tonumber(f[4] or nil), ends = tonumber(f[5] or nil),
+span = tonumber(f[6] or 0), ticket = tonumber(f[7] or nil), gone = tonumber(f[8] or nil),
+}
+s.mine = f[9] and parse_holder(s, f[9]) or nil
+return s
+end
+local function save(s)
+if s.used == 0 and not s.ticket then
+redis.call('HDEL', s.key, 'mode', 'used', 'limit', 'ends', 'span')
+if s.span > KEEP_TOKEN then redis.call('PEXPIRE', s.key, text(KEEP_TOKEN)) end
+elseif s.dirty and s.used == 0 then
+redis.call('HDEL', s.key, 'mode', 'used', 'ends', 'span')
+elseif s.dirty then
+redis.call('HSET', s.key, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span))
+end
+s.dirty = false
+end
+local function keep(s, lease)
+local ttl = lease + KEEP_TOKEN
+if s.span <= lease or redis.call('PTTL', s.key) < ttl then
+redis.call('PEXPIRE', s.key, text(ttl))
+end
+end
+local function fits(s, mode, permits, limit)
+if s.used == 0 then return true end
+if mode == 'x' or s.mode == 'x' then return false end
+return limit == 0 or s.used + permits <= limit
+end
+local function has_room(s)
+return s.used == 0 or (s.mode == 'c' and (s.limit == 0 or s.used < s.limit))
+end
+local function next_token(s)
+return math.max(s.token + TOKEN_STEP, now_us)
+end
+local function grant(s, id, claim, lease)
+local first = s.used == 0
+local holder = {
+mode = claim.mode, permits = claim.permits, expires = now + lease, lease = lease, token = next_token(s), info = claim.info,
+}
+s.token = claim.mode == 'c' and holder.token + SPARE_TOKENS or holder.token
+s.mode, s.used = claim.mode, s.used + claim.permits
+s.ends = first and holder.expires or math.min(s.ends, holder.expires)
+s.span = first and lease or math.max(s.span, lease)
+local fields = { 'token', text(s.token), 'mode', s.mode, 'used', text(s.used), 'ends', text(s.ends), 'span', text(s.span), id, holder_text(holder) }
+if claim.mode == 'c' and not s.limit then
+s.limit = claim.limit
+fields[13], fields[14] = 'limit', text(claim.limit)
+end
+redis.call('HSET', s.key, unpack(fields))
+s.dirty = false
+keep(s, lease)
+return holder.token
+end
+local function note_token(s, token)
+if token <= s.token then return end
+s.token = token
+redis.call('HSET', s.key, 'token', text(token))
+end
+local function extend(s, id, h, lease)
+if now + lease > h.expires then
+h.expires, h.lease = now + lease, lease
+end
+if h.permits == s.used then
+s.ends, s.span = h.expires, h.lease
+else
+s.span = math.max(s.span, h.lease)
+end
+redis.call('HDEL', s.key, id)
+redis.call('HSET', s.key, id, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
+keep(s, h.lease)
+end
+local function is_due(at, span)
+return at and (at <= now or at - now > span)
+end
+local function sweep(s)
+if not is_due(s.ends, s.span) and not is_due(s.gone, KEEP_WITHDRAWN) then return end
+local fields = redis.call('HGETALL', s.key)
+local used, ends, span, gone = 0, nil, 0, nil
+for i = 1, #fields, 2 do
+local id = fields[i]
+if string.find(id, '.', 1, true) then
+local h = parse_holder(s, fields[i + 1])
+if h.expires <= now then
+redis.call('HDEL', s.key, id)
+elseif h.mode == 'w' then
+gone = math.min(gone or h.expires, h.expires)
+else
+local record = holder_text(h)
+if record ~= fields[i + 1] then redis.call('HSET', s.key, id, record) end
+used, ends, span = used + h.permits, math.min(ends or h.expires, h.expires), math.max(span, h.lease)
+end
+end
+end
+if gone ~= s.gone then
+redis.call('HDEL', s.key, 'gone')
+if gone then redis.call('HSET', s.key, 'gone', text(gone)) end
+end
+s.used, s.ends, s.span, s.gone, s.dirty = used, ends, span, gone, true
+if s.mine and s.mine.expires <= now then s.mine = nil end
+if used == 0 and not s.ticket then s.limit = nil end
+save(s)
+end
+local KEEP_QUEUE = 3600000
+local PUMP_BOUND = 1000
+local FOREWARN_BOUND = 10
+local function member_of(ticket, id)
+return string.format('%016.0f %s', ticket, id)
+end
+local function dequeue(s, id, member)
+redis.call('ZREM', s.queue, member)
+redis.call('HDEL', s.waiters, id)
+end
+local function channel_of(key, id, wake)
+local session = string.match(id, '^[^.]+')
+if wake ~= 's' then return INBOX .. session end
+return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
+end
+local function tell(key, id, wake, message)
+if wake == '-' then return 1 end
+local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
+if type(receivers) ~= 'number' or wake == 'c' then return 1 end
+return receivers
+end
+local function recall(key, id, wake)
+if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
+end
+local function end_solitude(s, id)
+for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
+local other = string.sub(member, 18)
+if string.match(other, '^[^.]+') ~= string.match(id, '^[^.]+') then
+local record = redis.call('HGET', s.waiters, other)
+if record then tell(s.key, other, parse_waiter(record).wake, 'o ' .. other) end
+end
+end
+end
+local function enqueue(s, id, claim)
+local record = redis.call('HGET', s.waiters, id)
+local w = record and parse_waiter(record) or claim
+local first = not s.ticket
+w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
+if not record then
+w.since = now
+w.ticket = claim.ticket > 0 and claim.ticket or VOTER and now_us or math.max((s.ticket or 0) + 1, now_us)
+end
+if redis.call('ZADD', s.queue, text(-w.priority), member_of(w.ticket, id)) == 1 then
+s.ticket = math.max(s.ticket or 0, w.ticket)
+redis.call('HSET', s.key, 'ticket', text(s.ticket))
+if w.mode == 'c' and not s.limit then
+s.limit = w.limit
+redis.call('HSET', s.key, 'limit', text(w.limit))
+end
+end
+redis.call('HSET', s.waiters, id, waiter_text(w))
+if first or record then
+redis.call('PEXPIRE', s.queue, text(KEEP_QUEUE))
+redis.call('PEXPIRE', s.waiters, text(KEEP_QUEUE))
+end
+local waiters = first and 1 or redis.call('ZCARD', s.queue)
+if waiters == 2 and not record then end_solitude(s, id) end
+return w.ticket, waiters
+end
+local function is_heard(key, id, wake)
+if wake ~= 'p' and wake ~= 's' then return true end
+local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
+return reply.err ~= nil or reply[2] ~= 0
+end
+local function forewarn(s, lease)
+if lease >= CLAIM_WINDOW / 2 then return end
+for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, FOREWARN_BOUND - 1)) do
+local id = string.sub(member, 18)
+local record = redis.call('HGET', s.waiters, id)
+local w = record and parse_waiter(record)
+if w and w.ttl / 2 >= lease and tell(s.key, id, w.wake, 'c ' .. id) > 0 then return end
+end
+end
+local function pump(s, own, lease)
+local own_token, own_followed, shortest
+for _ = 1, PUMP_BOUND do
+if not s.ticket or not has_room(s) then break end
+local members = redis.call('ZRANGE', s.queue, 0, 1)
+local member, followed = members[1], members[2] and 1 or 0
+if not member then
+s.ticket = nil
+redis.call('HDEL', s.key, 'ticket')
+if s.used == 0 then
+s.limit = nil
+redis.call('HDEL', s.key, 'limit')
+end
+break
+end
+local id = string.sub(member, 18)
+local record = redis.call('HGET', s.waiters, id)
+local w = record and parse_waiter(record)
+if not w or now - w.seen > WAITER_LIFE then
+dequeue(s, id, member)
+elseif not fits(s, w.mode, w.permits, w.limit) then
+if id == own or is_heard(s.key, id, w.wake) then break end
+dequeue(s, id, member)
+recall(s.key, id, w.wake)
+else
+dequeue(s, id, member)
+if id == own then
+own_token, own_followed = grant(s, id, w, lease), followed
+else
+local window = math.min(CLAIM_WINDOW, w.ttl)
+local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window), followed }, ' ')
+if tell(s.key, id, w.wake, message) > 0 then
+grant(s, id, w, window)
+shortest = math.min(shortest or window, window)
+else
+recall(s.key, id, w.wake)
+end
+end
+end
+end
+if shortest and s.ticket then forewarn(s, shortest) end
+return own_token, own_followed
+end
+local function parse_claim(fields)
+local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
+string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) ([012]) (%S) (.*)$')
+return id, queue, {
+mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
+ticket = tonumber(ticket), wake = wake, info = info,
+}
+end
+local function granted(token, lease, followed)
+return table.concat({ '1', text(token), text(lease), followed }, ' ')
+end
+local function waiting(s, ticket, waiters)
+return table.concat({ '0', text(ticket), text(s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW), waiters }, ' ')
+end
+local function yield(s, id, claim)
+redis.call('HDEL', s.key, id)
+s.used, s.mine, s.dirty = s.used - s.mine.permits, nil, true
+local ticket, waiters = enqueue(s, id, claim)
+local token, followed = pump(s, id, claim.ttl)
+save(s)
+if token then return granted(token, claim.ttl, followed) end
+return waiting(s, ticket, waiters)
+end
+local function acquire(key, fields)
+local id, queue, claim = parse_claim(fields)
+local s = load(key, id)
+sweep(s)
+if s.mine and s.mine.mode == 'w' then return '4' end
+if s.mine and queue == '2' then return yield(s, id, claim) end
+if s.mine then
+extend(s, id, s.mine, claim.ttl)
+return granted(s.mine.token, claim.ttl, s.ticket and 1 or 0)
+end
+if not s.ticket and claim.ticket > 0 and redis.call('EXISTS', s.queue) == 1 then
+s.ticket = claim.ticket
+redis.call('HSET', s.key, 'ticket', text(s.ticket))
+end
+if s.ticket and s.used == 0 then
+local token, followed = pump(s, id, claim.ttl)
+if token then return granted(token, claim.ttl, followed) end
+end
+if claim.mode == 'c' and s.limit and s.limit ~= claim.limit then
+return '3 ' .. text(s.limit)
+end
+if not s.ticket and fits(s, claim.mode, claim.permits, claim.limit) then
+return granted(grant(s, id, claim, claim.ttl), claim.ttl, 0)
+end
+if queue == '0' and not (s.ticket and has_room(s)) then
+return '2'
+end
+local ticket, waiters = enqueue(s, id, claim)
+local token, followed = pump(s, id, claim.ttl)
+if token then return granted(token, claim.ttl, followed) end
+if queue == '0' then
+dequeue(s, id, member_of(ticket, id))
+pump(s)
+return '2'
+end
+return waiting(s, ticket, waiters)
+end
+local function renew(key, fields)
+local id, ttl, token, info = string.match(fields, '^(%S+) (%d+) ?(%d*) ?(.*)$')
+local s = load(key, id)
+local h = s.mine
+if not h or h.mode == 'w' or h.expires <= now then
+return '0'
+end
+if token ~= '' then
+h.token, h.info = tonumber(token), info
+note_token(s, h.token)
+end
+extend(s, id, h, tonumber(ttl))
+return '1'
+end
+local KEPT = '.kept'
+local function withdraw(s, id)
+local record = redis.call('HGET', s.waiters, id)
+if record then
+dequeue(s, id, member_of(parse_waiter(record).ticket, id))
+return
+end
+local expires = now + KEEP_WITHDRAWN
+s.gone = math.min(s.gone or expires, expires)
+redis.call('HSET', s.key, id, holder_text({ mode = 'w', expires = expires }), 'gone', text(s.gone))
+if redis.call('PTTL', s.key) < KEEP_TOKEN then redis.call('PEXPIRE', s.key, text(KEEP_TOKEN)) end
+end
+local function release(key, fields)
+local id, keep_ms, withdrawn, token = string.match(fields, '^(%S+) (%d+) ([01]) (%d+)$')
+keep_ms = tonumber(keep_ms)
+local s = load(key, id)
+local h = s.mine
+local held = h and h.mode ~= 'w' and h.expires > now
+if held and keep_ms > 0 then
+redis.call('HDEL', s.key, id)
+note_token(s, tonumber(token))
+h.expires, h.lease = now + keep_ms + 1, keep_ms + 1
+s.ends = h.mode == 'x' and h.expires or math.min(s.ends, h.expires)
+s.span = h.mode == 'x' and h.lease or math.max(s.span, h.lease)
+redis.call('HSET', s.key, id .. KEPT, holder_text(h), 'ends', text(s.ends), 'span', text(s.span))
+keep(s, h.lease)
+if s.ticket then forewarn(s, h.lease) end
+return '1'
+end
+if held then
+redis.call('HDEL', s.key, id)
+s.used, s.mine, s.dirty = s.used - h.permits, nil, true
+note_token(s, tonumber(token))
+elseif not h and withdrawn == '1' then
+withdraw(s, id)
+end
+pcall(function()
+sweep(s)
+pump(s)
+end)
+save(s)
+return held and '1' or '0'
+end
+local function force_release(key)
+local s = load(key, '-')
+local removed = 0
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+local id = fields[i]
+if string.find(id, '.', 1, true) then
+local h = parse_holder(s, fields[i + 1])
+if h.mode ~= 'w' then
+redis.call('HDEL', key, id)
+if h.expires > now then
+removed = removed + 1
+tell(key, id, 'c', 'c ' .. id)
+end
+end
+end
+end
+if #fields > 0 then
+s.used, s.ends, s.span, s.dirty = 0, nil, 0, true
+pump(s)
+save(s)
+end
+return text(removed)
+end
+local LISTED = 10000
+local function append(list, texts)
+for i = 1, #texts do
+list[#list + 1] = texts[i]
+end
+end
+local function inspect(key)
+local state = redis.call('HGETALL', key)
+local members = redis.call('ZRANGE', key .. ':queue', 0, LISTED - 1)
+local reply = { 0, #state }
+append(reply, state)
+reply[#reply + 1] = #members
+append(reply, members)
+append(reply, redis.call('HGETALL', key .. ':waiters'))
+return reply
+end
+local GRACE = 1000
+local function old_key(key)
+local tag = string.sub(key, #OLD_PREFIX + 2, -2)
+if tag == '%' then return OLD_PREFIX end
+return OLD_PREFIX .. string.gsub(string.gsub(string.gsub(tag, '%%7D', '}'), '%%7B', '{'), '%%25', '%%')
+end
+local function old_lock(key, s)
+local value = redis.pcall('GETRANGE', old_key(key), 0, 63)
+if type(value) == 'table' then
+if string.find(value.err, 'WRONGTYPE', 1, true) then return nil, 'type' end
+error(value)
+end
+if value == '' or (s.token > 0 and string.match(value, '%.(%d+)$') == text(s.token)) then return 0 end
+if not string.match(value, '^%s*%d+%.?%d*%s*$') then return nil, 'text' end
+return math.max(0, math.floor(tonumber(value)) * 1000 + GRACE - now)
+end
+local function show(key)
+local used, ends, token = unpack(redis.call('HMGET', key, 'used', 'ends', 'token'))
+if not used then
+redis.call('DEL', old_key(key))
+return
+end
+local second = math.floor(tonumber(ends) / 1000) + 2
+redis.call('SET', old_key(key), text(second) .. '.' .. token, 'PX', text(math.max(1, second * 1000 - now)))
+end
+local function acquire_beside(key, fields)
+local id, may_wait, claim = parse_claim(fields)
+local s = load(key, id)
+sweep(s)
+if s.mine then
+if s.mine.mode == 'w' then return '4' end
+extend(s, id, s.mine, claim.ttl)
+show(key)
+return granted(s.mine.token, claim.ttl, 1)
+end
+local old, reason = old_lock(key, s)
+if not old then return { 5, old_key(key), reason } end
+if s.used == 0 and old == 0 then
+if not s.ticket then
+local token = grant(s, id, claim, claim.ttl)
+show(key)
+return granted(token, claim.ttl, 1)
+end
+pump(s)
+if s.used > 0 then show(key) end
+end
+if not may_wait then return '2' end
+return '0 0 ' .. text(math.max(old, s.ends and s.ends - now or 0)) .. ' 2'
+end
+local function renew_beside(key, fields)
+local reply = renew(key, fields)
+if reply == '1' then show(key) end
+return reply
+end
+local function release_beside(key, fields)
+local reply = release(key, fields)
+if reply == '1' then show(key) end
+return reply
+end
+local function force_release_beside(key, fields)
+local removed = force_release(key, fields)
+local value = redis.pcall('GETRANGE', old_key(key), 0, 63)
+if type(value) ~= 'string' or value == '' then return removed end
+show(key)
+return removed == '0' and '1' or removed
+end
+local operations = { A = acquire_beside, R = renew_beside, L = release_beside, F = force_release_beside, Q = inspect }
+for i = 1, #ARGV do
+local ok, reply = pcall(operations[string.sub(ARGV[i], 1, 1)], KEYS[i], string.sub(ARGV[i], 3))
+if not ok then
+reply = { -1, type(reply) == 'table' and reply.err or tostring(reply) }
+end
+replies[i + 1] = reply
+end
+return replies`

@@ -1,6 +1,7 @@
 /** What is granted beside what, and what a conflict is. */
 
 import assert from 'node:assert/strict'
+import { StoreFailure } from '../../memory.js'
 import { counted, type Lab, LONG_MS, type Overrides, READER, type StoreCase } from './lab.js'
 
 /** Whether the second claim fits while the first is held. */
@@ -210,6 +211,19 @@ export const claimCases: StoreCase[] = [
       await lab.store.release('limits', waiter.id, { withdraw: true })
       await lab.store.release('limits', writer.id)
       await session.take('limits', counted(1, 6))
+    },
+  },
+  {
+    name: 'more replicas than there are confirm nothing: the claim is refused, a renewal too, and what was granted can be given back',
+    async run(lab) {
+      const session = await lab.session()
+      const request = session.request('copied', { minReplicas: 100, ttlMs: 600 })
+      await assert.rejects(lab.store.acquire(request), (error) => error instanceof StoreFailure && error.kind === 'refused')
+      await lab.store.release('copied', request.id, { withdraw: true })
+      const { id } = await session.take('copied')
+      await assert.rejects(lab.store.renew('copied', id, 600, undefined, 100), StoreFailure)
+      await lab.store.release('copied', id)
+      await lab.assertFree('copied')
     },
   },
 ]

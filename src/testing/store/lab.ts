@@ -27,6 +27,8 @@ export interface StoreHarness {
   readonly seesWhoIsGone?: boolean
   /** Why the store refuses claims on one of several permits; without it, it grants them. */
   readonly refusesLimits?: string
+  /** True: the store does not tell a waiter of its grant, but that it should ask, as on a Cluster. What only such a push can show is skipped. */
+  readonly hintsOnly?: boolean
 }
 
 /** What a session has heard. */
@@ -199,6 +201,7 @@ export class Session implements SessionListener {
   readonly crowded: string[] = []
   leave: () => Promise<void> = async () => undefined
   private claims = 0
+  private readonly requests = new Map<string, ClaimRequest>()
 
   constructor(
     private readonly lab: Lab,
@@ -226,7 +229,9 @@ export class Session implements SessionListener {
     this.claims += 1
     const id = `${this.name}.${this.claims}`
     const usual = { mode: 'exclusive', permits: 1, limit: 0, ttlMs: LONG_MS, priority: 0, ticket: 0, queue: true, info: '' } as const
-    return { name, id, ...usual, ...overrides }
+    const request = { name, id, ...usual, ...overrides }
+    this.requests.set(request.id, request)
+    return request
   }
 
   async ask(name: string, overrides?: Overrides): Promise<Claimed<ClaimReply>> {
@@ -266,12 +271,14 @@ export class Session implements SessionListener {
 
   /** The pushed grant of a waiting claim. */
   async hears(id: string): Promise<Heard> {
+    if (this.lab.harness.hintsOnly) await this.asksWhenTold(id)
     return this.lab.arrival(`the grant of ${id}`, () => this.grants.find((heard) => heard.id === id))
   }
 
   /** Waits for a pushed grant and confirms it, as a waiter does that enters; or asks again, if it is told that this is needed. */
   async enters(claimed: Claimed<Waiting>): Promise<Grant> {
     const { id, request } = claimed
+    if (this.lab.harness.hintsOnly) return (await this.hears(id)).grant
     const heard = await this.lab.arrival(`the grant of ${id}`, () => {
       return this.grants.find((one) => one.id === id) ?? this.changes.find((changed) => changed === id)
     })
@@ -286,6 +293,8 @@ export class Session implements SessionListener {
 
   /** Resolves when all has arrived that this session was told before: messages to one session do not overtake one another. */
   async hasHeardAll(): Promise<void> {
+    // From several nodes they do: nothing but time is proof then, and a message takes a thousandth of it.
+    if (this.lab.harness.hintsOnly) return this.lab.pass(100)
     const name = `${this.name} heard all`
     const first = await this.take(name)
     const next = await this.wait(name)
@@ -297,7 +306,26 @@ export class Session implements SessionListener {
   /** The ids of the claims on this name that it heard of. */
   async heardOf(claims: readonly Claimed<Waiting>[]): Promise<string[]> {
     await this.hasHeardAll()
-    return this.grants.map((heard) => heard.id).filter((id) => claims.some((claim) => claim.id === id))
+    const heard = this.lab.harness.hintsOnly ? await this.grantsHintedAt(claims) : this.grants.map((one) => one.id)
+    return heard.filter((id) => claims.some((claim) => claim.id === id))
+  }
+
+  /** A hint may be for nothing; those that are none of a grant don't count, and their order says nothing. */
+  private async grantsHintedAt(claims: readonly Claimed<Waiting>[]): Promise<string[]> {
+    const names = new Set(claims.map(({ request }) => request.name))
+    const held = (await Promise.all([...names].map((name) => this.lab.held(name)))).flat()
+    return claims.map(({ id }) => id).filter((id) => this.changes.includes(id) && held.some((one) => one.id === id))
+  }
+
+  /** What a waiter does where it is not told of its grant, but to ask. */
+  private async asksWhenTold(id: string): Promise<void> {
+    const request = this.requests.get(id) as ClaimRequest
+    for (let asked = 0; !this.grants.some((heard) => heard.id === id); ) {
+      const told = () => this.changes.filter((one) => one === id).length
+      asked = await this.lab.arrival(`the hint to ${id}`, () => (told() > asked ? told() : undefined))
+      const reply = await this.store.acquire(request)
+      if (reply.status === 'granted') this.granted(id, reply)
+    }
   }
 }
 
@@ -309,6 +337,11 @@ export interface StoreCase {
   /** It claims permits of a limit above 1. */
   readonly needsLimits?: boolean
   run(lab: Lab): Promise<void>
+}
+
+/** Why a case is skipped that is about the time between a grant and its waiter's first request. */
+export function needsGrants(harness: StoreHarness): string | undefined {
+  return harness.hintsOnly ? 'the store does not tell a waiter of its grant, but that it should ask' : undefined
 }
 
 /** A reader: one permit of no limit. */

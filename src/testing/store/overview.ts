@@ -100,8 +100,11 @@ export const overviewCases: StoreCase[] = [
       const writer = await there.wait('force')
       const later = await here.wait('force', READER)
       assert.equal(await lab.store.forceRelease('force'), 3)
-      await lab.arrival('the news', () => (here.changes.length >= 2 && there.changes.length >= 1 ? true : undefined))
-      assert.deepEqual([...here.changes, ...there.changes].sort(), holders.map((holder) => holder.id).sort())
+      const ids = holders.map((holder) => holder.id).sort()
+      // Where there are hints for other reasons, only those to the holders count.
+      const news = () => [...here.changes, ...there.changes].filter((id) => !lab.harness.hintsOnly || ids.includes(id)).sort()
+      await lab.arrival('the news', () => (news().length >= 3 ? true : undefined))
+      assert.deepEqual(news(), ids)
       const grant = await there.enters(writer)
       assert.ok(grant.fencingToken > holders[2]!.reply.fencingToken)
       for (const { id } of holders) {

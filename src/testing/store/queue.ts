@@ -1,7 +1,7 @@
 /** The order of grants: by priority, then by arrival, and nobody overtakes. */
 
 import assert from 'node:assert/strict'
-import { type Claimed, counted, type Lab, type Overrides, READER, type Session, type StoreCase, type Waiting } from './lab.js'
+import { type Claimed, counted, type Heard, type Lab, type Overrides, READER, type Session, type StoreCase, type Waiting } from './lab.js'
 
 /** Queues the claims behind a writer, frees them one after another, and checks that this is the order of grants. */
 async function checkOrder(lab: Lab, claims: readonly Overrides[], order: readonly number[]): Promise<void> {
@@ -156,10 +156,17 @@ export const queueCases: StoreCase[] = [
       const [session, other] = [await lab.session(), await lab.session(lab.peer)]
       await session.take('ended', { ttlMs: 100 })
       const waiter = await session.wait('ended')
+      let granted: Heard | undefined
+      session.hears(waiter.id).then(
+        (heard) => {
+          granted = heard
+        },
+        () => undefined,
+      )
       const heard = lab.until('the grant of the waiter', async () => {
         const { reply } = await other.ask('ended', { queue: false })
         assert.equal(reply.status, 'busy', 'the one that waited goes first')
-        return session.grants.find((one) => one.id === waiter.id)
+        return granted
       })
       assert.equal((await heard).id, waiter.id)
     },

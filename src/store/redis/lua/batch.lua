@@ -1,7 +1,8 @@
 -- Carries out a list of operations on locks, each by itself: one that fails touches no other. Before this text the store that sends it
--- writes a line with its settings (see script.ts): INBOX, CLAIM_WINDOW, WAITER_LIFE, VOTER.
+-- writes a line with its settings (see script.ts): INBOX, CLAIM_WINDOW, WAITER_LIFE, OLD_PREFIX, VOTER.
 --
--- KEYS[i]   the state key of operation i; its queue is KEYS[i]:queue and its waiters KEYS[i]:waiters, in the same slot
+-- KEYS[i]   the state key of operation i; its queue is KEYS[i]:queue and its waiters KEYS[i]:waiters, in the same slot. A Cluster is told of these
+--           two behind the last operation's, so that while a slot moves a call finds all keys of its name or is sent elsewhere
 -- ARGV[i]   operation i: a letter, and its fields behind it, separated by blanks (see ops/); before it, on one of several servers, the time in us
 --           that whoever asks proposes: what tokens and tickets are made from
 -- Returns   the server's time in us, reply of operation 1, reply of operation 2, ...: one text with a line for each, or an array where a reply
@@ -15,8 +16,10 @@
 local replies = { now_us_text }
 local operations, nested
 -- Texts that are the same for all leases of one length in a call: making one takes half as long as a command.
+-- A name whose last token is older than this (us) is looked at for a lock of 2013 before it is granted.
+local LOOK_AFTER = 10000000
 local same_ttl, same_ends, same_keep
-for i = 1, #KEYS do
+for i = 1, #ARGV do
   local key, operation = KEYS[i], ARGV[i]
   if VOTER then
     now_us_text, operation = string.match(operation, '^(%d+) (.*)$')

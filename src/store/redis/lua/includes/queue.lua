@@ -12,14 +12,31 @@ local function member_of(ticket, id)
   return string.format('%016.0f %s', ticket, id)
 end
 
--- Publishes to the inbox of the id's session. 0 only if it is certain that nobody hears.
-local function tell(id, wake, message)
+local function dequeue(s, id, member)
+  redis.call('ZREM', s.queue, member)
+  redis.call('HDEL', s.waiters, id)
+end
+
+-- The channel on which the id's session hears: its inbox, or (s) its sharded channel of this name, in the slot of the name. Not made of the
+-- key, which clients with a prefix of their own change.
+local function channel_of(key, id, wake)
+  local session = string.match(id, '^[^.]+')
+  if wake ~= 's' then return INBOX .. session end
+  return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
+end
+
+-- Publishes to the id's session. 0 only if it is certain that nobody hears, or, on a Cluster, likely: a sharded channel may be on its way.
+local function tell(key, id, wake, message)
   if wake == '-' then return 1 end
-  local channel = INBOX .. string.match(id, '^[^.]+')
-  local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel, message)
+  local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
   -- Without the right to publish, the waiter finds its grant at its next check. On a Cluster (c) PUBLISH counts one node's receivers only.
   if type(receivers) ~= 'number' or wake == 'c' then return 1 end
   return receivers
+end
+
+-- A waiter that nobody hears for was dropped. Its sharded channel may just be on its way to here: told so, it comes back to its place.
+local function recall(key, id, wake)
+  if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
 end
 
 -- `id` is the second in the queue. The first, if it is of another session, hears of that: while it was alone, its process may have handed the
@@ -29,7 +46,7 @@ local function end_solitude(s, id)
     local other = string.sub(member, 18)
     if string.match(other, '^[^.]+') ~= string.match(id, '^[^.]+') then
       local record = redis.call('HGET', s.waiters, other)
-      if record then tell(other, parse_waiter(record).wake, 'o ' .. other) end
+      if record then tell(s.key, other, parse_waiter(record).wake, 'o ' .. other) end
     end
   end
 end
@@ -65,15 +82,10 @@ local function enqueue(s, id, claim)
   return w.ticket, waiters
 end
 
-local function dequeue(s, id, member)
-  redis.call('ZREM', s.queue, member)
-  redis.call('HDEL', s.waiters, id)
-end
-
 -- Whether somebody may hear what is told to the id: false only if it is certain that nobody does.
-local function is_heard(id, wake)
+local function is_heard(key, id, wake)
   if wake ~= 'p' and wake ~= 's' then return true end
-  local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', INBOX .. string.match(id, '^[^.]+'))
+  local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
   return reply.err ~= nil or reply[2] ~= 0
 end
 
@@ -85,7 +97,7 @@ local function forewarn(s, lease)
     local id = string.sub(member, 18)
     local record = redis.call('HGET', s.waiters, id)
     local w = record and parse_waiter(record)
-    if w and w.ttl / 2 >= lease and tell(id, w.wake, 'c ' .. id) > 0 then return end
+    if w and w.ttl / 2 >= lease and tell(s.key, id, w.wake, 'c ' .. id) > 0 then return end
   end
 end
 
@@ -113,8 +125,9 @@ local function pump(s, own, lease)
       dequeue(s, id, member)
     elseif not fits(s, w.mode, w.permits, w.limit) then
       -- Who has gone does not stand in the way of those behind, who may fit.
-      if id == own or is_heard(id, w.wake) then break end
+      if id == own or is_heard(s.key, id, w.wake) then break end
       dequeue(s, id, member)
+      recall(s.key, id, w.wake)
     else
       -- The removal comes first: it is never refused for want of memory, and after it the writes of this script are not either.
       dequeue(s, id, member)
@@ -123,9 +136,11 @@ local function pump(s, own, lease)
       else
         local window = math.min(CLAIM_WINDOW, w.ttl)
         local message = table.concat({ 'g', id, text(next_token(s)), text(now), text(window), followed }, ' ')
-        if tell(id, w.wake, message) > 0 then
+        if tell(s.key, id, w.wake, message) > 0 then
           grant(s, id, w, window)
           shortest = math.min(shortest or window, window)
+        else
+          recall(s.key, id, w.wake)
         end
       end
     end

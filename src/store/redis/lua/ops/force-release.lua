@@ -13,7 +13,7 @@ local function force_release(key)
         redis.call('HDEL', key, id)
         if h.expires > now then
           removed = removed + 1
-          tell(id, 'p', 'c ' .. id)
+          tell(key, id, 'c', 'c ' .. id)
         end
       end
     end
