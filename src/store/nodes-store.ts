@@ -109,9 +109,14 @@ export class NodesStore implements LockStore {
     const entry: Session = { listener, leave: undefined }
     this.sessions.set(session, entry)
     const store = await this.open()
-    const leave = await store.listen(session, listener)
-    // Unless another engine took over meanwhile, and has its own.
-    if (store === this.engine?.store) entry.leave = leave
+    const listening = store.listen(session, listener)
+    // Another engine that took over meanwhile has been told of the session.
+    const isCurrent = () => store === this.engine?.store || this.closed
+    const leave = await listening.catch((error) => {
+      if (isCurrent()) throw error
+      return entry.leave
+    })
+    if (isCurrent()) entry.leave = leave
     return async () => {
       this.sessions.delete(session)
       await entry.leave?.()
