@@ -5,6 +5,7 @@
  */
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { processState } from './processes.mjs'
 import { freePort, RedisServer, startRedis } from './redis-server.mjs'
 
 /**
@@ -201,8 +202,9 @@ export class RedisCluster {
     await Promise.all(this.nodes.map((node) => node.stop()))
   }
 
+  /** Those that answer: a node that stands still is none. */
   get #living() {
-    return this.nodes.filter(({ alive }) => alive)
+    return this.nodes.filter(({ alive, pid }) => alive && processState(pid) === 'running')
   }
 
   get #any() {

@@ -1,13 +1,11 @@
-import { createRequire } from 'node:module'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createOwnedClusterClient } from '../../src/clients/owned-cluster.js'
 import { createLocksmith, type Locksmith } from '../../src/index.js'
 import { useCluster } from '../support/cluster.js'
+import { CLUSTER_LIBRARIES } from '../support/cluster-clients.js'
 import { eventually, until } from '../support/until.js'
 
 /** Locks on a Cluster, for each client that there is: names in different slots, all primitives, wake-ups, and nothing left at the end. */
 
-const require = createRequire(import.meta.url)
 const cluster = useCluster()
 const closing: (() => Promise<unknown>)[] = []
 
@@ -15,26 +13,14 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })
 
-const CLIENTS: Record<string, () => Promise<unknown>> = {
-  'our own connections': async () => createOwnedClusterClient({ seeds: cluster.seeds, options: {}, describe: 'the cluster' }),
-  'redis 6': () => nodeRedisCluster('redis-6'),
-  'redis 6, RESP2': () => nodeRedisCluster('redis-6', { RESP: 2 }),
-  'redis 6, minimizeConnections': () => nodeRedisCluster('redis-6', { minimizeConnections: true }),
-  'redis 5': () => nodeRedisCluster('redis-5'),
-  'redis 4': () => nodeRedisCluster('redis-4'),
-}
-
-async function nodeRedisCluster(module: string, options: object = {}): Promise<unknown> {
-  const raw = require(module).createCluster({ rootNodes: cluster.seeds.map((socket) => ({ socket })), ...options })
-  raw.on('error', () => {})
-  await raw.connect()
-  closing.push(() => raw.disconnect())
-  return raw
-}
-
-describe.each(Object.keys(CLIENTS))('%s', (library) => {
+describe.each(CLUSTER_LIBRARIES)('$name', (library) => {
+  const client = async (): Promise<unknown> => {
+    const made = await library.make(cluster.seeds)
+    closing.push(() => made.end())
+    return made.client
+  }
   const make = async (options: object = {}): Promise<Locksmith> => {
-    const locksmith = createLocksmith({ client: await CLIENTS[library]?.(), ...options })
+    const locksmith = createLocksmith({ client: await client(), ...options })
     closing.push(() => locksmith.close())
     return locksmith
   }
@@ -103,8 +89,7 @@ describe.each(Object.keys(CLIENTS))('%s', (library) => {
 
   test('close() leaves no connection of its own', async () => {
     const before = (await cluster.clientList()).length
-    const client = await CLIENTS[library]?.()
-    const locksmith = createLocksmith({ client })
+    const locksmith = createLocksmith({ client: await client() })
     const lock = await locksmith.acquire('left')
     const other = await make()
     const waiting = other.acquire('left', { waitMs: 5_000 })

@@ -128,16 +128,30 @@ describe('operations that replicas confirm', () => {
     expect(keysIn(call().args)).toEqual(['c', 'c'])
   })
 
-  test('on a Cluster a call has the keys of one name, which say where the WAIT goes', async () => {
+  test('on a Cluster a call is of one name, which says where the WAIT goes, and those of a few names are under way', async () => {
     const { client, send, call, keysIn } = makeScene(true)
-    send('a', 1)
-    send('b', 1)
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'a']) send(key, 1)
     await turn()
-    const [one, wait] = [call(), client.take('WAIT')]
-    expect(keysIn(one.args)).toEqual(['a', 'a:queue', 'a:waiters'])
-    await one.reply(yes(1))
-    await wait.reply(1)
-    expect(keysIn(call().args)).toEqual(['b', 'b:queue', 'b:waiters'])
+    const calls = ['a', 'b', 'c', 'd'].map((key) => {
+      const [one, wait] = [call(), client.take('WAIT')]
+      // The other keys of the name are declared beside it.
+      expect(keysIn(one.args)[0]).toBe(key)
+      return { one, wait }
+    })
+    expect(client.open).toEqual([])
+    // Both operations on a name that were asked for in one turn travelled together.
+    await calls[0]?.one.reply(yes(2))
+    await calls[0]?.wait.reply(1)
+    expect(keysIn(call().args)[0]).toBe('e')
+    client.take('WAIT')
+    // One name is under way once.
+    send('b', 1)
+    await calls[2]?.one.reply(yes(1))
+    await calls[2]?.wait.reply(1)
+    expect(client.open).toEqual([])
+    await calls[1]?.one.reply(yes(1))
+    await calls[1]?.wait.reply(1)
+    expect(keysIn(call().args)[0]).toBe('b')
   })
 
   test('the batch limit holds', async () => {

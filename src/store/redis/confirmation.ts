@@ -46,16 +46,17 @@ interface Unsent {
   readonly confirmation: Confirmation | undefined
 }
 
-/** Operations that replicas must confirm, until they are sent. */
+/** On a Cluster a call has keys of one name, and goes to one of several nodes. */
+const MOST_ON_CLUSTER = 4
+
+/** Operations that replicas must confirm, until they are sent; and what was sent and is not answered. */
 export class ConfirmationQueue<T extends Unsent> {
-  /** Of the call under way. */
-  current: Confirmation | undefined
   private waiting: T[] = []
+  private underWay: { operations: readonly T[]; withinMs: number }[] = []
 
   constructor(
     private readonly batchLimit: number,
-    /** Whether a call must not have keys of two names. */
-    private readonly oneName: boolean,
+    private readonly isCluster: boolean,
   ) {}
 
   get size(): number {
@@ -66,30 +67,45 @@ export class ConfirmationQueue<T extends Unsent> {
     return this.waiting[0]
   }
 
+  /** For how long a connection may stand still for what is under way now. */
+  get underWayMs(): number {
+    let sumMs = 0
+    for (const { withinMs } of this.underWay) sumMs += withinMs
+    return sumMs
+  }
+
   /** Whether an operation must stand in here: to be confirmed, or because it is not to overtake what was asked for before it. */
   takes({ key, confirmation }: T): boolean {
-    return confirmation !== undefined || (this.waiting.length > 0 && this.hasKey(this.waiting, key))
+    return confirmation !== undefined || (this.waiting.length > 0 && hasKey(this.waiting, key))
   }
 
   add(operation: T): void {
     this.waiting.push(operation)
   }
 
-  /** What can be sent now, as one call: the oldest, and whatever may be waited for as long. Whoever sends it sets `current`. */
-  next(): { operations: T[]; confirmation: Confirmation } | undefined {
-    const { first } = this
-    if (this.current !== undefined || first === undefined) return undefined
-    const withinMs = this.waiting.find(({ confirmation }) => confirmation)?.confirmation?.withinMs ?? SHORTEST_WAIT_MS
+  /** What can be sent now, as one call: the oldest, and whatever may be waited for as long. It is under way until `done`. */
+  next(): { operations: readonly T[]; confirmation: Confirmation } | undefined {
+    const first =
+      this.underWay.length < (this.isCluster ? MOST_ON_CLUSTER : 1) ? this.waiting.find((one) => !this.isUnderWay(one)) : undefined
+    if (first === undefined) return undefined
+    const withinMs = this.waiting.find(({ confirmation, key }) => confirmation && this.fits(key, first))?.confirmation?.withinMs
     const operations: T[] = []
     const later: T[] = []
     for (const one of this.waiting) {
-      const together = one.confirmation === undefined ? !this.hasKey(later, one.key) : one.confirmation.withinMs === withinMs
-      const mayJoin = together && (!this.oneName || one.key === first.key) && operations.length < this.batchLimit
+      const together = one.confirmation === undefined ? !hasKey(later, one.key) : one.confirmation.withinMs === withinMs
+      const mayJoin = together && this.fits(one.key, first) && operations.length < this.batchLimit
       if (mayJoin) operations.push(one)
       else later.push(one)
     }
     this.waiting = later
-    return { operations, confirmation: { replicas: Math.max(...operations.map(replicasOf)), withinMs } }
+    const confirmation = { replicas: Math.max(...operations.map(replicasOf)), withinMs: withinMs ?? SHORTEST_WAIT_MS }
+    this.underWay.push({ operations, withinMs: confirmation.withinMs })
+    return { operations, confirmation }
+  }
+
+  /** They were answered, or given up. */
+  done(operations: readonly T[]): void {
+    this.underWay = this.underWay.filter((call) => call.operations !== operations)
   }
 
   /** Those that were made until then will not be sent; default: all. */
@@ -99,9 +115,17 @@ export class ConfirmationQueue<T extends Unsent> {
     return dropped
   }
 
-  private hasKey(among: readonly T[], key: string): boolean {
-    return among.some((one) => one.key === key)
+  private fits(key: string, first: T): boolean {
+    return !this.isCluster || key === first.key
   }
+
+  private isUnderWay({ key }: T): boolean {
+    return this.underWay.some(({ operations }) => hasKey(operations, key))
+  }
+}
+
+function hasKey(among: readonly Unsent[], key: string): boolean {
+  return among.some((one) => one.key === key)
 }
 
 function replicasOf({ confirmation }: Unsent): number {

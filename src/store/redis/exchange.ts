@@ -78,8 +78,7 @@ export class Exchange {
   private get limitMs(): number {
     const limitMs = this.hasAnswered ? REQUEST_TIMEOUT_MS : FIRST_REQUEST_TIMEOUT_MS
     // While the server waits for replicas it answers nothing else on the connection.
-    const { current } = this.toConfirm
-    return current === undefined ? limitMs : limitMs + current.withinMs
+    return limitMs + this.toConfirm.underWayMs
   }
 
   /**
@@ -198,10 +197,11 @@ export class Exchange {
   }
 
   private dispatchToConfirm(): void {
-    const next = this.client.isUp ? this.toConfirm.next() : undefined
-    if (next === undefined) return
-    this.toConfirm.current = next.confirmation
-    this.dispatch(next.operations, next.confirmation)
+    while (this.client.isUp) {
+      const next = this.toConfirm.next()
+      if (next === undefined) return
+      this.dispatch(next.operations, next.confirmation)
+    }
   }
 
   private dispatch(operations: readonly Operation[], confirmation?: Confirmation): void {
@@ -303,7 +303,7 @@ export class Exchange {
     const place = this.inFlight.indexOf(sent)
     if (place !== -1) this.inFlight.splice(place, 1)
     if (place !== -1 && sent.confirmation !== undefined) {
-      this.toConfirm.current = undefined
+      this.toConfirm.done(sent.operations)
       if (!this.closed) this.dispatchToConfirm()
     }
     this.updateKeepAlive()
