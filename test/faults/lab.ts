@@ -9,8 +9,9 @@ import { Keyspace } from '../../src/store/redis/keys.js'
 import { type ResourceTracker, trackResources } from '../support/leaks.js'
 import type { Raw } from '../support/libraries.js'
 import { inMode } from '../support/mode.mjs'
+import { onOwnPort } from '../support/ports.js'
 import { RedisProxy, type SeenCommand } from '../support/proxy.js'
-import { isLastToken, type Leftover, TestRedis } from '../support/redis.js'
+import { isTrace, TestRedis } from '../support/redis.js'
 import { eventually, until } from '../support/until.js'
 import { Diary, within } from './watch.js'
 
@@ -232,33 +233,7 @@ export class Lab {
   }
 }
 
-/**
- * Ports that no other test file takes: while a proxy refuses, or a server is dead, nobody else may come to listen in its place. Below those
- * that `freePort` gives, and apart by worker.
- */
-const FIRST_PORT = 10_000
-const PORTS_EACH = 250
-const firstPort = FIRST_PORT + (Number(process.env.VITEST_POOL_ID ?? 0) % 8) * PORTS_EACH
-let ports = Math.floor(Math.random() * PORTS_EACH)
-
-async function onOwnPort<T>(use: (port: number) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await use(firstPort + (ports++ % PORTS_EACH))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === PORTS_EACH) throw error
-    }
-  }
-}
-
 const startServer = (options: StartOptions): Promise<RedisServer> => onOwnPort((port) => startRedis({ ...options, port }))
-
-/** What a free name may leave: its last token, and for half a minute ids that must not be granted any more. */
-function isTrace(left: Leftover): boolean {
-  if (isLastToken(left)) return true
-  const others = left.fields.filter((field) => field !== 'token' && field !== 'gone')
-  return left.type === 'hash' && left.ttlMs > 0 && left.fields.includes('gone') && others.every((field) => /^[\w-]{22}\.\w+$/.test(field))
-}
 
 function makeClient(via: Via, port: number, options: object): Raw {
   const client =

@@ -200,6 +200,13 @@ export function isLastToken({ type, fields, ttlMs }: Leftover): boolean {
   return type === 'hash' && fields.length === 1 && fields[0] === 'token' && ttlMs >= 0 && ttlMs <= TOKEN_TTL_MS
 }
 
+/** What a free name may leave: its last token, and for half a minute ids that must not be granted any more. */
+export function isTrace(left: Leftover): boolean {
+  if (isLastToken(left)) return true
+  const others = left.fields.filter((field) => field !== 'token' && field !== 'gone')
+  return left.type === 'hash' && left.ttlMs > 0 && left.fields.includes('gone') && others.every((field) => /^[\w-]{22}\.\w+$/.test(field))
+}
+
 function parseClient(line: string): ClientInfo {
   const fields = Object.fromEntries(line.split(' ').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]))
   const sub = Number(fields.sub ?? 0) + Number(fields.psub ?? 0) + Number(fields.ssub ?? 0)
