@@ -2,7 +2,8 @@ import { afterEach, expect, inject, test } from 'vitest'
 import { type RedisServer, startRedis } from '../../scripts/redis-server.mjs'
 import { createLocksmith, type Locksmith, type LocksmithOptions } from '../../src/index.js'
 import { deniedIn, extrasFor, isPattern, RIGHTS, recipe } from '../support/acl-recipe.js'
-import { waitersOf } from '../support/locksmiths.js'
+import { everythingIn } from '../support/libraries.js'
+import { errorOf, waitersOf } from '../support/locksmiths.js'
 import { useReplicaSet } from '../support/replicas.js'
 
 /** With several nodes: the user of docs/guides/securing-redis.md, on servers that decide together, on a primary with replicas, with sentinels. */
@@ -73,4 +74,28 @@ test('sentinels', { timeout: 30_000 }, async () => {
   })
   await useAll({ sentinels: asked, redis: LOGIN })
   expect(await denied([...nodes, ...sentinels])).toEqual([])
+})
+
+const WRONG = { username: 'locks', password: 'n0-such-pa55' }
+const withLogin = (address: string): string => `redis://${WRONG.username}:${WRONG.password}@${address}`
+const asObject = (address: string) => ({ host: '127.0.0.1', port: Number(address.split(':')[1]), ...WRONG })
+
+const WAYS: Record<string, () => LocksmithOptions> = {
+  'nodes, options of the client': () => ({ nodes: set.set.addresses, redis: WRONG }),
+  'nodes with passwords of their own': () => ({ nodes: set.set.addresses.map(asObject) }),
+  'nodes as URLs': () => ({ nodes: set.set.addresses.map(withLogin) }),
+  'the primary behind sentinels': () => ({ sentinels: set.set.sentinelAddresses, redis: WRONG }),
+  'sentinels with passwords of their own': () => ({ sentinels: set.set.sentinelAddresses.map(asObject) }),
+  'sentinels as URLs': () => ({ sentinels: set.set.sentinelAddresses.map(withLogin) }),
+}
+
+test.each(Object.keys(WAYS))('a password that is wrong is not shown: %s', { timeout: 20_000 }, async (way) => {
+  const locksmith = open((WAYS[way] as () => LocksmithOptions)())
+  const errors = [await errorOf(locksmith.acquire('a', { waitMs: 500 })), await errorOf(locksmith.query())]
+  for (const error of errors) {
+    expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+    expect(everythingIn(error)).not.toContain(WRONG.password)
+    expect(error.stack).not.toContain(WRONG.password)
+  }
+  expect(everythingIn(locksmith) + JSON.stringify(locksmith)).not.toContain(WRONG.password)
 })
