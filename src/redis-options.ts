@@ -58,10 +58,25 @@ export function targetsOfNodes(nodes: unknown, option: string, redis: Readonly<R
 }
 
 /** Another server that is connected to in the same way. */
-export function targetAt({ options }: RedisTarget, host: string, port: number): RedisTarget {
-  const { url: _, socket, ...others } = options
-  const { path: __, ...rest } = (socket ?? {}) as Record<string, unknown>
-  return { options: { ...others, socket: { ...rest, host, port } }, describe: address(host, port) }
+export function targetAt(target: RedisTarget, host: string, port: number): RedisTarget {
+  const { socket, ...others } = withoutAddress(target)
+  return { options: { ...others, socket: { ...socket, host, port } }, describe: address(host, port) }
+}
+
+/** How a server is connected to, but for where it is: with what a URL says of the user, the password and TLS. */
+export function withoutAddress({ options }: RedisTarget): Record<string, unknown> & { socket: Record<string, unknown> } {
+  const { url, socket, ...others } = options
+  const { host: _, port: __, path: ___, ...rest } = (socket ?? {}) as Record<string, unknown>
+  if (typeof url !== 'string') return { ...others, socket: rest }
+  const { username, password, protocol } = new URL(url)
+  const login = { ...(username && { username: decodeURIComponent(username) }), ...(password && { password: decodeURIComponent(password) }) }
+  return { ...others, ...login, socket: { ...rest, ...(protocol === 'rediss:' && { tls: true }) } }
+}
+
+/** The parts of an address as targets have it in `describe`; undefined for a path. */
+export function hostAndPort(describe: string): { host: string; port: number } | undefined {
+  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(describe) ?? []
+  return host === undefined ? undefined : { host, port: Number(port) }
 }
 
 /** A node in parts; what it does not say is undefined. */

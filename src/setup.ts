@@ -19,7 +19,7 @@ import {
   type ResolvedAcquireOptions,
   refuseUnknown,
 } from './options.js'
-import { type RedisTarget, targetOfNode, targetOfUrl, targetsOfNodes } from './redis-options.js'
+import { hostAndPort, type RedisTarget, targetOfNode, targetOfUrl, targetsOfNodes } from './redis-options.js'
 import { NodesStore } from './store/nodes-store.js'
 import { RedisStore } from './store/redis/redis-store.js'
 import { SetnxStore } from './store/setnx/setnx-store.js'
@@ -165,9 +165,14 @@ function storeFor(options: LocksmithOptions, prefix: string, batchLimit: number 
   const forAll = option === 'nodes' ? redis : 'socket' in redis ? { socket: redis.socket } : {}
   // Where the primary is, the sentinels tell; only how it is connected to is known.
   const primary = targetOfNode({}, redis)
+  const targets = targetsOfNodes(nodes ?? sentinels, option, forAll)
+  const unnamed = targets.find(({ describe }) => hostAndPort(describe) === undefined)
+  if (promoteAfterMs !== undefined && unnamed !== undefined) {
+    throw new LockOptionError('failover', 'promote', `needs addresses that the nodes can reach each other at, and has ${unnamed.describe}`)
+  }
   return new NodesStore({
     option,
-    nodes: targetsOfNodes(nodes ?? sentinels, option, forAll),
+    nodes: targets,
     sentinelName,
     primary,
     promoteAfterMs,

@@ -3,8 +3,9 @@
  * engine that fits them. What they are is asked again when one of them behaves as if it had changed.
  */
 
-import { ClientError } from '../clients/client.js'
+import { ClientError, type RedisClient } from '../clients/client.js'
 import { createOwnedClient, type OwnedRedisClient, secretsOf } from '../clients/owned.js'
+import { createOwnedClusterClient } from '../clients/owned-cluster.js'
 import { AmongNodes } from '../clients/topology/among-nodes.js'
 import { type Asked, askAll, type NamedNode, type SetNode } from '../clients/topology/ask.js'
 import { BySentinels } from '../clients/topology/by-sentinels.js'
@@ -12,7 +13,7 @@ import { decide, isUndecided, majorityOf, primaryOf, type Topology, type Undecid
 import { createFollowingClient } from '../clients/topology/following.js'
 import type { Finder } from '../clients/topology/lookout.js'
 import { Promoter } from '../clients/topology/promoter.js'
-import { type RedisTarget, targetAt } from '../redis-options.js'
+import { hostAndPort, type RedisTarget, targetAt, withoutAddress } from '../redis-options.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { QuorumStore } from './quorum/quorum-store.js'
 import { RedisStore } from './redis/redis-store.js'
@@ -108,9 +109,14 @@ export class NodesStore implements LockStore {
     const entry: Session = { listener, leave: undefined }
     this.sessions.set(session, entry)
     const store = await this.open()
-    const leave = await store.listen(session, listener)
-    // Unless another engine took over meanwhile, and has its own.
-    if (store === this.engine?.store) entry.leave = leave
+    const listening = store.listen(session, listener)
+    // Another engine that took over meanwhile has been told of the session.
+    const isCurrent = () => store === this.engine?.store || this.closed
+    const leave = await listening.catch((error) => {
+      if (isCurrent()) throw error
+      return entry.leave
+    })
+    if (isCurrent()) entry.leave = leave
     return async () => {
       this.sessions.delete(session)
       await entry.leave?.()
@@ -247,8 +253,17 @@ export class NodesStore implements LockStore {
         return { kind, store: this.follow(finder, [...targets, primary]) }
       }
       case 'cluster':
-        throw new StoreFailure('refused', 'a Cluster')
+        return { kind, store: new RedisStore({ client: this.clusterClient(nodes), prefix, batchLimit, clock }) }
     }
+  }
+
+  private clusterClient(nodes: readonly NamedNode[]): RedisClient {
+    // It makes connections of its own, to those nodes that have the locks.
+    for (const { client } of nodes) void client.close()
+    const [target] = this.options.nodes as [RedisTarget]
+    const seeds = nodes.flatMap(({ describe }) => hostAndPort(describe) ?? [])
+    const describe = nodes.map((node) => node.describe).join(', ')
+    return createOwnedClusterClient({ seeds, options: withoutAddress(target), describe, clock: this.clock })
   }
 
   private follow(finder: Finder, targets: readonly RedisTarget[]): RedisStore {

@@ -41,6 +41,14 @@ const ways = [
       return set.whenPromoted(before)
     },
   ],
+  [
+    'the primary hangs',
+    async (set: typeof servers.set) => {
+      const before = await set.primary()
+      await before.pause()
+      return set.whenPromoted(before)
+    },
+  ],
 ] as const
 
 describe.each(ways)('%s', (_, failOver) => {
@@ -91,6 +99,26 @@ describe.each(ways)('%s', (_, failOver) => {
     expect(order).toEqual(['first', 'second'])
     expect(tokens).toEqual([...tokens].sort((x, y) => x - y))
     expect(new Set(tokens).size).toBe(3)
+  })
+})
+
+describe('passwords', () => {
+  const guarded = useReplicaSet({ replicas: 1, sentinels: 1, password: 'of-the-nodes', sentinelPassword: 'of-the-sentinels' })
+
+  test('of the nodes are those of all, and sentinels have their own', async () => {
+    const [sentinel] = guarded.set.sentinels as [RedisServer]
+    const own = { host: sentinel.host, port: sentinel.port, password: 'of-the-sentinels' }
+    const lock = await follower({ sentinels: [own], redis: { password: 'of-the-nodes' } }).acquire('k')
+    expect(await lock.release()).toEqual({ released: true })
+    for (const options of [
+      { sentinels: [own], redis: { password: 'wrong' } },
+      { sentinels: [{ ...own, password: 'wrong' }], redis: { password: 'of-the-nodes' } },
+    ]) {
+      const error = await errorOf(follower(options).acquire('k', { waitMs: 500 }))
+      expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+      expect(error.message).toMatch(/WRONGPASS|NOAUTH/)
+      expect(error.message).not.toMatch(/of-the-|wrong"/)
+    }
   })
 })
 

@@ -144,6 +144,20 @@ describe('nothing is promoted', () => {
     await untouched(locksmith)
   })
 
+  test('and without a majority the primary is not used any more: others may have promoted another', async () => {
+    const locksmith = promoter()
+    const lock = await locksmith.acquire('k')
+    await Promise.all(others.map((node) => node.kill()))
+    await until(() => lock.state === 'unknown', { timeoutMs: 10_000 })
+    const error = await errorOf(locksmith.acquire('other', { waitMs: 500 }))
+    expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+    expect(error.message).toContain('no majority')
+    await others[0]?.restart()
+    await others[0]?.command('REPLICAOF', '127.0.0.1', before.port)
+    await until(() => lock.state === 'held', { timeoutMs: 10_000 })
+    expect(await lock.release()).toEqual({ released: true })
+  })
+
   test('while a replica still reaches the primary', async () => {
     const locksmith = promoter()
     await (await locksmith.acquire('k')).release()

@@ -305,6 +305,7 @@ describe('a locksmith', () => {
     [{ sentinels: [1, 2, 3], failover: 'promote' }, 'failover'],
     [{ url: 'redis://x', failover: 'promote' }, 'failover'],
     [{ failover: 'promote' }, 'failover'],
+    [{ nodes: [1, 2, { socket: { path: '/run/redis.sock' } }], failover: 'promote' }, 'failover'],
     [{ nodes: [1, 2, 3], failoverAfterMs: 5_000 }, 'failoverAfterMs'],
     [{ nodes: [1, 2, 3], failover: 'none', failoverAfterMs: 5_000 }, 'failoverAfterMs'],
     [{ nodes: [1, 2, 3], failover: 'promote', failoverAfterMs: 999 }, 'failoverAfterMs'],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LockOptionError } from '../../src/errors.js'
-import { targetOfNode, targetOfUrl, targetsOfNodes } from '../../src/redis-options.js'
+import { hostAndPort, targetAt, targetOfNode, targetOfUrl, targetsOfNodes, withoutAddress } from '../../src/redis-options.js'
 
 const address = (node: unknown, redis = {}) => {
   const { options, describe: text } = targetOfNode(node as never, redis)
@@ -168,6 +168,33 @@ describe('options for the client', () => {
     targetOfNode(node, redis)
     expect(redis).toEqual({ auth_pass: 'p', socket: { keepAlive: 1 } })
     expect(node).toEqual({ host: 'h', db: 1 })
+  })
+})
+
+describe('another server that is connected to in the same way', () => {
+  test.each([
+    [
+      { host: 'h', port: 1, password: 'p', socket: { tls: true } },
+      { password: 'p', socket: { tls: true } },
+    ],
+    ['redis://me:p%40q@h:1/2', { username: 'me', password: 'p@q', socket: {} }],
+    ['rediss://h', { socket: { tls: true } }],
+    [{ socket: { path: '/run/redis.sock' } }, { socket: {} }],
+  ])('as %j', (node, options) => {
+    const target = targetOfNode(node)
+    expect(withoutAddress(target)).toEqual(options)
+    expect(targetAt(target, '::1', 7000)).toEqual({
+      options: { ...options, socket: { ...options.socket, host: '::1', port: 7000 } },
+      describe: '[::1]:7000',
+    })
+  })
+
+  test.each([
+    ['h:1', { host: 'h', port: 1 }],
+    ['[::1]:7000', { host: '::1', port: 7000 }],
+    ['/run/redis.sock', undefined],
+  ])('%s in parts', (describe, parts) => {
+    expect(hostAndPort(describe)).toEqual(parts)
   })
 })
 

@@ -4,6 +4,7 @@
  * subscribed to, and what dies lets go of it. docs/decisions/0010-promotion.md says what that can't promise.
  */
 
+import { hostAndPort } from '../../redis-options.js'
 import type { Clock } from '../../util/clock.js'
 import { ClientError } from '../client.js'
 import { toClientError } from '../library-errors.js'
@@ -162,11 +163,11 @@ export class Promoter {
 
   private async follow(others: readonly Asked[], primary: string): Promise<void> {
     const { nodes, clock } = this.options
-    const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(primary) ?? []
+    const { host = '', port = '' } = hostAndPort(primary) ?? {}
     await Promise.all(
       others.map(async ({ describe }) => {
         const { client } = nodes.find((node) => node.describe === describe) as SetNode
-        await within(STEP_MS, clock, client.command(['REPLICAOF', host, port]))
+        await within(STEP_MS, clock, client.command(['REPLICAOF', host, String(port)]))
         // So that it knows after a restart. Without a file there is nothing to write to.
         await within(STEP_MS, clock, client.command(['CONFIG', 'REWRITE'])).catch(() => {})
       }),
