@@ -44,16 +44,16 @@ const NO_SENTINEL = 'the library knows no sentinels'
 const NO_CLUSTER = 'the library knows no Cluster'
 const BUN = 'after a lost connection it says that it is connected, and never subscribes again (oven-sh/bun#33450)'
 
-const DEDICATED = 'Its own waiting commands are not ours: a command of ours that it can not send at once fails, and is asked for again.'
+const NO_QUEUE = 'Its queue of commands for later is not used: what it can not send at once fails, and is asked for again.'
 const KEY_PREFIX =
-  'keyPrefix (prefix in node_redis) changes the names of locks, so that programs without it exclude nobody: use `prefix` of this library. A warning says so.'
+  'A `keyPrefix` (in node_redis `prefix`) changes the names of locks, and who has another excludes nobody: set `prefix` of this library instead. A warning says so.'
 const SCALE_READS = 'On a Cluster, `scaleReads` has no effect on locks: all of their commands go to primaries.'
 const FAILOVER_DETECTOR =
   'With sentinels, set `failoverDetector: true`: without it the library goes on writing to a replaced primary for about ten seconds. A warning says so.'
 const GLIDE_LOGGER =
-  "GLIDE prints every error reply to the standard output; `Logger.setLoggerConfig('off')` switches that off. Of what this library sends in normal use none is one on a single server; on a Cluster each node says NOSCRIPT once."
+  "GLIDE prints every error reply to the standard output; `Logger.setLoggerConfig('off')` switches that off. On one server it has nothing to print in normal use; on a Cluster each node may say NOSCRIPT once."
 const GLIDE_SECOND =
-  'Messages are heard by a second client, made from the configuration of yours and of the same class; asked once a second whether its connection is still the same. A class that wraps GLIDE, or a version without subscribe(), gets none: waiters poll.'
+  'Messages are heard by a second client, made from the configuration of yours and of the same class, which is asked once a second whether its connection is still the same. A class that wraps GLIDE, or a version without subscribe(), gets none: waiters poll.'
 const GLIDE_TIMEOUT =
   'Its `requestTimeout`, 250 ms if you set none, also limits our requests. Its `connectionBackoff` decides how soon it is back after an outage, by default after seconds.'
 const NO_ERROR_LISTENER = "A node-redis client without a listener for 'error' ends the process when its connection is lost."
@@ -66,7 +66,7 @@ export const CLIENTS = [
     on: { server: { wake: 'publish', hears: OWN }, sentinel: nodeRedisSentinel, cluster: nodeRedisCluster },
     traps: [
       NO_ERROR_LISTENER,
-      DEDICATED,
+      NO_QUEUE,
       'Pass the client, not its `legacy()` view, and no pool.',
       'While sentinels carry out a failover the library asks them once a second: it follows two to three seconds after a promotion by command.',
     ],
@@ -77,7 +77,7 @@ export const CLIENTS = [
     on: { server: { wake: 'publish', hears: OWN }, sentinel: nodeRedisSentinel, cluster: nodeRedisCluster },
     traps: [
       NO_ERROR_LISTENER,
-      DEDICATED,
+      NO_QUEUE,
       'On a Cluster, commands of your own go to a primary that died for as long as it is away: the library learns of another map only from an answer. This library asks for itself and shows it the way; better take version 6.',
     ],
   },
@@ -89,25 +89,25 @@ export const CLIENTS = [
       sentinel: 'createSentinel() came with version 5',
       cluster: nodeRedisCluster,
     },
-    traps: [NO_ERROR_LISTENER, DEDICATED, 'On a Cluster it has the weakness of version 5.'],
+    traps: [NO_ERROR_LISTENER, NO_QUEUE, 'On a Cluster it has the weakness of version 5.'],
   },
   {
     id: 'ioredis 6',
     packages: '`ioredis` 6',
     on: { server: ioredisServer, sentinel: ioredisSentinel, cluster: ioredisCluster },
-    traps: [FAILOVER_DETECTOR, KEY_PREFIX, SCALE_READS, DEDICATED],
+    traps: [FAILOVER_DETECTOR, KEY_PREFIX, SCALE_READS, NO_QUEUE],
   },
   {
     id: 'ioredis 5',
     packages: '`ioredis` 5',
     on: { server: ioredisServer, sentinel: ioredisSentinel, cluster: ioredisCluster },
-    traps: [FAILOVER_DETECTOR, KEY_PREFIX, SCALE_READS, DEDICATED],
+    traps: [FAILOVER_DETECTOR, KEY_PREFIX, SCALE_READS, NO_QUEUE],
   },
   {
     id: 'iovalkey',
     packages: '`iovalkey`',
     on: { server: ioredisServer, sentinel: ioredisSentinel, cluster: ioredisCluster },
-    traps: [FAILOVER_DETECTOR, KEY_PREFIX, SCALE_READS, DEDICATED],
+    traps: [FAILOVER_DETECTOR, KEY_PREFIX, SCALE_READS, NO_QUEUE],
   },
   {
     id: 'GLIDE',
@@ -153,7 +153,7 @@ export const CLIENTS = [
   {
     id: 'Bun',
     packages: "Bun's `RedisClient`",
-    on: { server: BUN, sentinel: NO_SENTINEL, cluster: NO_CLUSTER },
+    on: { server: BUN, sentinel: BUN, cluster: BUN },
     traps: [],
   },
 ]

@@ -162,7 +162,7 @@ export class RedisCluster {
   }
 
   /**
-   * Moves a slot with its keys to another primary, as resharding does. `between`: called before and after the keys are moved, while the slot
+   * Moves a slot with its keys to another primary, as resharding does, and resolves when all nodes know it. `between`: called before and after the keys are moved, while the slot
    * belongs to both: answers are ASK for a key that is not at the old owner (any more).
    *
    * @param {string | number} keyOrSlot
@@ -180,6 +180,10 @@ export class RedisCluster {
     await afterKeys?.()
     await to.command('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
     await from.command('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
+    await this.#until('all nodes know the slot in its new place', async () => {
+      const views = await Promise.all(this.#living.map(nodesKnownTo))
+      return views.every((known) => known.some((one) => one.id === toId && has(one, slot)))
+    })
   }
 
   /**

@@ -19,7 +19,9 @@ export abstract class CallerCluster extends CallerClient {
   protected abstract readonly map: ClusterMap
   /** For messages. */
   private readonly connections = new Map<string, Connection<Wire>>()
-  private readonly plain = this.channels((_, present) => anyHome(this.map, present), false)
+  /** How often they have failed since they stood. */
+  private readonly failures = new Map<string, number>()
+  private readonly plain = this.channels((_, present) => this.anyHome(present), false)
   private readonly sharded = this.channels((channel) => this.map.primaryOf(slotOf(channel))?.address, true)
 
   /** A wire to one node, with the caller's password and the like; it has `subscribeSharded`. */
@@ -68,15 +70,20 @@ export abstract class CallerCluster extends CallerClient {
       if (present.has(address)) continue
       connection.close()
       this.connections.delete(address)
+      this.failures.delete(address)
     }
     this.tellUp()
   }
 
   /** Not asked for: each node has a connection of its own. */
   protected makeWire(events: WireEvents, attemptMs: number): Wire | Promise<Wire> {
-    const address = anyHome(this.map, undefined)
+    const address = this.anyHome(undefined)
     if (address === undefined) throw this.reason
     return this.wireTo(address, events, attemptMs)
+  }
+
+  private anyHome(present: string | undefined): string | undefined {
+    return anyHome(this.map, present, (address) => (this.failures.get(address) ?? 0) > 1)
   }
 
   private channels(homeOf: (channel: string, present: string | undefined) => string | undefined, sharded: boolean): PlacedChannels {
@@ -97,7 +104,13 @@ export abstract class CallerCluster extends CallerClient {
       misplaced: (channel) => this.sharded.misplaced(channel),
     })
     // A node that can't be reached may have lost its slots.
-    connection.watch({ up: () => {}, down: () => void this.map.refresh().then(() => this.mapChanged()) })
+    connection.watch({
+      up: () => void this.failures.delete(address),
+      down: () => {
+        this.failures.set(address, (this.failures.get(address) ?? 0) + 1)
+        void this.map.refresh().then(() => this.mapChanged())
+      },
+    })
     this.connections.set(address, connection)
     return connection
   }

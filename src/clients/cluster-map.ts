@@ -88,10 +88,15 @@ function notUp(map: ClusterMap, node: ClusterNode | undefined): ClientError {
   )
 }
 
-/** Where a channel is heard that is heard everywhere: where it was, while that node is a primary and connected, or on any other. */
-export function anyHome(map: ClusterMap, present: string | undefined): string | undefined {
-  const up = map.primaries().filter(({ isUp }) => isUp)
-  if (present !== undefined && up.some(({ address }) => address === present)) return present
+/**
+ * Where a channel is heard that is heard everywhere: where it was, while that node is a primary, or on any other.
+ *
+ * @param isAway whether a node can't be reached, which more than the loss of one connection shows
+ */
+export function anyHome(map: ClusterMap, present: string | undefined, isAway: (address: string) => boolean): string | undefined {
+  const primaries = map.primaries()
+  if (present !== undefined && !isAway(present) && primaries.some(({ address }) => address === present)) return present
+  const up = primaries.filter(({ isUp, address }) => isUp && !isAway(address))
   return up[Math.floor(Math.random() * up.length)]?.address
 }
 

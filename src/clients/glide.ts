@@ -34,7 +34,7 @@ export class GlidePort implements RedisClient {
     protected readonly client: GlideClient,
     private readonly clock: Clock = systemClock,
   ) {
-    // A class of the caller's that wraps GLIDE's can't be made a second time, and versions before 2.3 subscribe at their making only.
+    // A class of the caller's that wraps GLIDE's can't be made a second time, and older versions subscribe when they are made, and never again.
     const canHear =
       typeof client.constructor.createClient === 'function' && client.config !== undefined && typeof client.subscribe === 'function'
     this.wake = canHear ? (client.invokeScriptWithRoute ? 'spublish' : 'publish') : 'none'

@@ -66,7 +66,7 @@ class OwnedCluster implements RedisClient {
     const refresh = () => this.refresh()
     this.plain = new PlacedChannels(
       {
-        homeOf: (_, present) => anyHome(this.map, present),
+        homeOf: (_, present) => anyHome(this.map, present, (address) => this.nodes.get(address)?.isAway ?? true),
         subscribeAt: (address, channel, listener) => this.open(address).client.subscribe(channel, listener),
         refresh,
       },

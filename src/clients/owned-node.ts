@@ -22,6 +22,8 @@ export interface NodeEvents {
 
 export class OwnedNode implements ClusterNode {
   readonly client: OwnedRedisClient
+  /** Losses and failed attempts since it was up. */
+  private failures = 0
   private silences = 0
   private lastSilenceMs = Number.NEGATIVE_INFINITY
 
@@ -40,7 +42,21 @@ export class OwnedNode implements ClusterNode {
       clock,
       misplaced: (channel) => events.misplaced(channel),
     })
-    this.client.watch({ up: () => events.up(), down: (error) => events.down(error as ClientError) })
+    this.client.watch({
+      up: () => {
+        this.failures = 0
+        events.up()
+      },
+      down: (error) => {
+        this.failures += 1
+        events.down(error as ClientError)
+      },
+    })
+  }
+
+  /** A connection was lost, and did not come back at once. */
+  get isAway(): boolean {
+    return this.failures > 1
   }
 
   get isUp(): boolean {

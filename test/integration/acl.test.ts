@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { createLocksmith, type Locksmith, type LocksmithOptions } from '../../src/index.js'
+import { deniedIn, extrasFor, isPattern, RIGHTS, recipe } from '../support/acl-recipe.js'
 import { nodeRedis } from '../support/libraries.js'
 import { errorOf, waitersOf } from '../support/locksmiths.js'
 import { inMode } from '../support/mode.mjs'
@@ -11,10 +11,6 @@ import { until } from '../support/until.js'
 
 /** The user of docs/guides/securing-redis.md: all that there is works with exactly its rights, and each of them is needed for something. */
 
-const guide = readFileSync(new URL('../../docs/guides/securing-redis.md', import.meta.url), 'utf8')
-const recipe = /^ACL SETUSER locks on >\S+ ([^`]+)```/m.exec(guide)?.[1]?.trim().split(/\s+/) ?? []
-const RIGHTS = recipe.filter((word) => word.startsWith('+'))
-const isPattern = (word: string): boolean => !word.startsWith('+')
 const PASSWORD = 'a secret of this test'
 
 const redis = useRedis({ args: ['--acllog-max-len', '10000'] })
@@ -32,12 +28,7 @@ async function addUser(
 
 /** What a user was refused, as the server says it: commands, keys and channels. */
 async function deniedTo(name: string): Promise<string[]> {
-  const log: unknown[][] = await redis.command('ACL', 'LOG', '10000')
-  return log.flatMap((entry) => {
-    const fields = Object.fromEntries(entry.flatMap((field, i) => (i % 2 === 0 ? [[field, entry[i + 1]]] : [])))
-    // Since 7.2 clients tell the server their library's name; nothing depends on it.
-    return fields.username === name && fields.object !== 'client|setinfo' ? [String(fields.object)] : []
-  })
+  return deniedIn(await redis.command('ACL', 'LOG', '10000'), name)
 }
 
 /** A promise that is awaited later, or never where something fails before. */
@@ -202,8 +193,9 @@ describe('what some uses need besides', () => {
         await locksmith.close()
       }
     }
-    await run(await addUser('old', [...RIGHTS, '+set', '+del']))
+    await run(await addUser('old', [...RIGHTS, ...extrasFor('`protocol')]))
     expect(await deniedTo('old')).toEqual([])
+    expect(extrasFor('`protocol')).toEqual(['+set', '+del'])
     for (const right of ['+set', '+del']) {
       const options = await addUser(`old-without-${right}`, [...RIGHTS, ...['+set', '+del'].filter((one) => one !== right)])
       expect(await errorOf(run(options))).toMatchObject({ code: 'LOCK_UNAVAILABLE' })
@@ -218,7 +210,7 @@ describe('confirmation by replicas', () => {
     const primary = await servers.set.primary()
     const words = recipe.filter(isPattern)
     for (const [user, rights] of [
-      ['with', [...RIGHTS, '+wait']],
+      ['with', [...RIGHTS, ...extrasFor('`minReplicas')]],
       ['without', RIGHTS],
     ] as const) {
       await primary.command('ACL', 'SETUSER', user, 'reset', 'on', `>${PASSWORD}`, ...words, ...rights)

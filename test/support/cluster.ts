@@ -82,13 +82,13 @@ export class TestCluster {
     await Promise.all((await this.primaries()).map((redis) => redis.flush()))
   }
 
-  /** As of one server: the commands that all nodes carried out while `work` ran. */
+  /** As of one server: the commands that all primaries carried out while `work` ran. */
   async countCommands<T>(work: () => Promise<T> | T): Promise<{ result: T; calls: Counts }> {
     const calls: Record<string, number> = {}
     let result: T | undefined
-    const layers = this.servers.nodes.reduce<() => Promise<void>>(
-      (inner, node) => async () => {
-        const counted = await this.on(node).countCommands(inner)
+    const layers = (await this.primaries()).reduce<() => Promise<void>>(
+      (inner, redis) => async () => {
+        const counted = await redis.countCommands(inner)
         for (const [name, count] of Object.entries(counted.calls)) calls[name] = (calls[name] ?? 0) + count
       },
       async () => {

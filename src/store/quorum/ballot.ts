@@ -100,7 +100,10 @@ export class Ballot {
 
   /** The claim's grant, if a majority has granted it. `isKnown`: a majority knows its token, so that it may be used. */
   grant(nowMs: number): { grant: Grant; isKnown: boolean } | undefined {
-    const grants = this.grants(nowMs)
+    return this.grantOf(this.grants(nowMs))
+  }
+
+  private grantOf(grants: readonly Granted[]): { grant: Grant; isKnown: boolean } | undefined {
     const majority = majorityOf(this.voters)
     if (grants.length < majority) return undefined
     const tokens = grants.map(({ fencingToken }) => fencingToken).sort((a, b) => a - b)
@@ -123,6 +126,9 @@ export class Ballot {
     if (votes.length < majorityOf(this.voters)) return undefined
     const decided = votes.find(({ status }) => status === 'withdrawn') ?? votes.find(({ status }) => status === 'conflict')
     if (decided !== undefined) return decided
+    // Granted, and over before it was known: whoever asked is to know that nobody else was in the way.
+    const late = this.grantOf(votes.filter((vote): vote is Granted => vote.status === 'granted'))
+    if (late !== undefined) return { status: 'granted', ...late.grant }
     return this.request.queue ? this.waiting(votes, nowMs) : { status: 'busy' }
   }
 

@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../../util/clock.js'
 import { type ClaimReply, type ClaimRequest, type Grant, SPARE_TOKENS, StoreFailure } from '../store.js'
 import { Ballot } from './ballot.js'
 import type { HybridClock } from './hybrid-clock.js'
-import { majorityOf, noMajority, poll, toFailure } from './poll.js'
+import { majorityOf, noMajority, poll, Returns, toFailure } from './poll.js'
 import type { Voter } from './voter.js'
 
 /** When a majority has answered without granting, the others have as long again, and this at least. */
@@ -20,6 +20,9 @@ const GRACE_MS = 50
 /** Too few grants are kept for about this long, doubled each time: the others are on their way, or somebody else has them. */
 const SETTLE_MS = 20
 const LONGEST_SETTLE_MS = 500
+
+/** Servers that have not answered for so long are told of. */
+const WORRY_MS = 500
 
 /** Grants by several servers of the same claim arrive within this time of each other, unless something is wrong. */
 const TOGETHER_MS = 40
@@ -31,9 +34,8 @@ const SETTLINGS = 5
 const FORGET_MS = 60_000
 
 interface Round {
-  open: number
+  readonly returns: Returns<ClaimReply>
   readonly startedAtMs: number
-  readonly failures: (StoreFailure | undefined)[]
   grace: Timer | undefined
   graceIsOver: boolean
   /** How it ends, for all who ask for the same claim meanwhile. */
@@ -68,9 +70,8 @@ function beginRound(voters: number, startedAtMs: number): Round {
     reject = no
   })
   return {
-    open: voters,
+    returns: new Returns(voters),
     startedAtMs,
-    failures: new Array(voters).fill(undefined),
     grace: undefined,
     graceIsOver: false,
     ended,
@@ -79,13 +80,10 @@ function beginRound(voters: number, startedAtMs: number): Round {
   }
 }
 
-function answersIn({ open, failures }: Round): number {
-  return failures.length - open - failures.filter((failure) => failure !== undefined).length
-}
-
 export class Election {
   private readonly byId = new Map<string, Candidacy>()
   private sweepAt = 1_000
+  private worry: Timer | undefined
 
   constructor(
     private readonly voters: readonly Voter[],
@@ -95,6 +93,8 @@ export class Election {
     private readonly granted: (id: string, grant: Grant) => void,
     /** Takes a claim back from a server. `isKnown`: it is certain that the server granted it. */
     private readonly giveBack: (index: number, request: ClaimRequest, isKnown: boolean) => void,
+    /** There is no majority that answers. */
+    private readonly troubled: (failure: StoreFailure) => void,
   ) {}
 
   get(id: string): Candidacy | undefined {
@@ -122,6 +122,7 @@ export class Election {
     const round = beginRound(this.voters.length, this.clock.now())
     candidacy.round = round
     for (const index of this.voters.keys()) this.request(candidacy, index, proposedUs, false, round)
+    this.worry ??= this.clock.after(WORRY_MS, () => this.lookForSilence())
     return round.ended
   }
 
@@ -138,6 +139,17 @@ export class Election {
       this.consider(candidacy)
     }
     return true
+  }
+
+  /** A claim that has gone unanswered for a while may be given up before its servers are: what is wrong should be known by then. */
+  private lookForSilence(): void {
+    this.worry = undefined
+    const rounds = [...this.byId.values()].flatMap(({ round }) => round ?? [])
+    if (rounds.length === 0) return
+    const beforeMs = this.clock.now() - WORRY_MS
+    const silent = rounds.find((round) => round.startedAtMs <= beforeMs && round.returns.answered < majorityOf(this.voters.length))
+    if (silent !== undefined) this.troubled(noMajority(this.voters, silent.returns))
+    this.worry = this.clock.after(WORRY_MS, () => this.lookForSilence())
   }
 
   /** A server granted what a majority has granted before: it is to keep it for as long as they do. */
@@ -183,6 +195,7 @@ export class Election {
 
   close(): void {
     for (const id of [...this.byId.keys()]) this.end(id)
+    this.worry?.cancel()
   }
 
   private request(candidacy: Candidacy, index: number, proposedUs: number, yields: boolean, round?: Round): void {
@@ -192,24 +205,20 @@ export class Election {
     if (yields) ballot.yield(index)
     const pushes = ballot.pushesSoFar(index)
     const voter = this.voters[index] as Voter
-    const settle = (failure: StoreFailure | undefined) => {
-      if (round !== undefined) {
-        round.open -= 1
-        round.failures[index] = failure
-      }
-      if (!candidacy.over) this.consider(candidacy)
-    }
+    const look = () => candidacy.over || this.consider(candidacy)
     voter
       .ask(proposedUs, (store) => (yields ? store.yield(request) : store.acquire(request)))
       .then(
         (reply) => {
           if (reply.status === 'granted') this.proposals.see(reply.fencingToken + SPARE_TOKENS)
           ballot.answer(index, reply, pushes)
-          settle(undefined)
+          round?.returns.answer(index, reply)
+          look()
         },
         (error) => {
           ballot.fail(index)
-          settle(toFailure(error))
+          round?.returns.fail(index, toFailure(error))
+          look()
         },
       )
   }
@@ -220,7 +229,7 @@ export class Election {
     if (candidacy.told !== undefined) return
     const won = ballot.grant(this.clock.now())
     // What was granted before the round counts, but not for as long.
-    const isAnswered = round === undefined || answersIn(round) >= majorityOf(this.voters.length)
+    const isAnswered = round === undefined || round.returns.answered >= majorityOf(this.voters.length)
     if (won !== undefined && isAnswered) {
       if (won.isKnown) this.tell(candidacy, won.grant)
       else this.raise(candidacy, won.grant)
@@ -279,15 +288,15 @@ export class Election {
     const { ballot } = candidacy
     const nowMs = this.clock.now()
     const summary = ballot.summary(nowMs)
-    const failed = round.failures.filter((failure) => failure !== undefined).length
+    const { open, failed } = round.returns
     if (summary === undefined) {
-      if (round.open > 0 && this.voters.length - failed >= majorityOf(this.voters.length)) return
+      if (open > 0 && this.voters.length - failed >= majorityOf(this.voters.length)) return
       this.endRound(candidacy)
-      round.reject(noMajority(this.voters, round.failures))
+      round.reject(noMajority(this.voters, round.returns))
       if (!ballot.request.queue) this.abandon(candidacy)
       return
     }
-    if (round.open > 0 && !round.graceIsOver) {
+    if (open > 0 && !round.graceIsOver) {
       round.grace ??= this.clock.after(Math.max(GRACE_MS, nowMs - round.startedAtMs), () => {
         round.graceIsOver = true
         if (candidacy.round === round) this.consider(candidacy)
@@ -296,7 +305,7 @@ export class Election {
     }
     this.endRound(candidacy)
     round.resolve(summary)
-    if (summary.status !== 'waiting') this.abandon(candidacy)
+    if (summary.status !== 'waiting' && summary.status !== 'granted') this.abandon(candidacy)
     else if (ballot.grants(nowMs).length > 0) this.settle(candidacy)
   }
 

@@ -19,6 +19,16 @@ export class Returns<T> {
     this.open = count
   }
 
+  answer(index: number, value: T): void {
+    this.values[index] = value
+    this.open -= 1
+  }
+
+  fail(index: number, failure: StoreFailure): void {
+    this.failures[index] = failure
+    this.open -= 1
+  }
+
   /** How many answered in a way that matters. */
   number(matters: (value: T) => boolean = () => true): number {
     return this.values.filter((value) => value !== undefined && matters(value)).length
@@ -46,19 +56,18 @@ export function poll<V extends { readonly describe: string }, T, R>(
   return new Promise((resolve, reject) => {
     const returns = new Returns<T>(voters.length)
     const look = () => {
-      returns.open -= 1
       const result = decide(returns)
       if (result !== undefined) return resolve(result)
-      if (returns.open === 0 || voters.length - returns.failed < majorityOf(voters.length)) reject(noMajority(voters, returns.failures))
+      if (returns.open === 0 || voters.length - returns.failed < majorityOf(voters.length)) reject(noMajority(voters, returns))
     }
     for (const [index, voter] of voters.entries()) {
       ask(voter, index).then(
         (value) => {
-          returns.values[index] = value
+          returns.answer(index, value)
           look()
         },
         (error) => {
-          returns.failures[index] = toFailure(error)
+          returns.fail(index, toFailure(error))
           look()
         },
       )
@@ -66,24 +75,21 @@ export function poll<V extends { readonly describe: string }, T, R>(
   })
 }
 
-/** Why nothing can be decided: every server's own reason. */
-export function noMajority(
-  voters: readonly { readonly describe: string }[],
-  failures: readonly (StoreFailure | undefined)[],
-): StoreFailure {
+/** Why nothing can be decided: the reason of every server that gave no answer. */
+export function noMajority(voters: readonly { readonly describe: string }[], returns: Returns<unknown>): StoreFailure {
   const reasons = voters.flatMap(({ describe }, index) => {
-    const text = failures[index]?.message
-    if (text === undefined) return []
+    if (returns.values[index] !== undefined) return []
+    const text = returns.failures[index]?.message ?? 'no answer'
     return [text.startsWith(`${describe}: `) ? text : `${describe}: ${text}`]
   })
   const needed = majorityOf(voters.length)
-  const known = failures.filter((failure) => failure !== undefined)
+  const failures = returns.failures.filter((failure) => failure !== undefined)
   // Asking again helps unless so many refuse for good that the rest is no majority.
   const kinds = (['conflict', 'refused'] as const).filter(
-    (kind) => voters.length - known.filter((failure) => failure.kind === kind).length < needed,
+    (kind) => voters.length - failures.filter((failure) => failure.kind === kind).length < needed,
   )
   const message = `fewer than ${needed} of ${voters.length} servers answered: ${reasons.join('; ')}`
-  return new StoreFailure(kinds[0] ?? 'unreachable', message, known[0])
+  return new StoreFailure(kinds[0] ?? 'unreachable', message, failures[0])
 }
 
 export function toFailure(error: unknown): StoreFailure {

@@ -79,6 +79,7 @@ export class QuorumStore implements LockStore {
       this.proposals,
       (id, grant) => this.listenerOf(id)?.granted(id, grant),
       (index, { name, id, ttlMs }, isKnown) => this.giveBack(index, name, id, ttlMs, { withdraw: !isKnown }),
+      (failure) => this.listeners.forEach((listener) => listener.disconnected(failure, false)),
     )
     this.unwatch = nodes.map(({ client }) => client.watch({ up: () => this.onUp(), down: (error) => this.onDown(error) }))
   }
@@ -113,6 +114,10 @@ export class QuorumStore implements LockStore {
     if (request.mode === 'counted' && request.limit > 1) {
       const reason = `must be 1 on several independent servers: of ${request.limit} permits each server would grant as many, to different holders`
       return Promise.reject(new OptionFailure('limit', request.limit, reason))
+    }
+    if (request.minReplicas !== undefined && request.minReplicas > 0) {
+      const reason = 'must be 0 on several independent servers: a majority of them has each grant'
+      return Promise.reject(new OptionFailure('minReplicas', request.minReplicas, reason))
     }
     const announced = this.electorate.announce(request.ttlMs)
     return announced === undefined ? this.election.stand(request) : announced.then(() => this.election.stand(request))

@@ -161,7 +161,7 @@ export function inspection(name: string, answer: Answer): { held: HolderRecord[]
   const pending: WaiterRecord[] = []
   for (const member of members) {
     const id = member.slice(member.indexOf(' ') + 1)
-    const found = /^([xc]) (\d+) (\d+) \d+ (-?\d+) \d+ \d+ (\d+) \S (.*)$/s.exec(waiters.get(id) ?? '')
+    const found = /^([xc]) (\d+) (\d+) \d+ (-?\d+) \d+ \d+ (\d+) \S+ (.*)$/s.exec(waiters.get(id) ?? '')
     if (found === null) continue
     const [, mode, permits, wanted, priority, since, info = ''] = found
     pending.push({

@@ -132,7 +132,7 @@ return string.format(
 end
 local function parse_waiter(record)
 local mode, permits, limit, ttl, priority, ticket, seen, since, wake, info =
-string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S) (.*)$')
+string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
 return {
 mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
 ticket = tonumber(ticket), seen = tonumber(seen), since = tonumber(since), wake = wake, info = info,
@@ -254,19 +254,25 @@ local function dequeue(s, id, member)
 redis.call('ZREM', s.queue, member)
 redis.call('HDEL', s.waiters, id)
 end
-local function channel_of(key, id, wake)
+local function here()
+local node = redis.pcall('CLUSTER', 'MYID')
+return 's' .. (type(node) == 'string' and node or '')
+end
+local function channel_of(key, id, sharded)
 local session = string.match(id, '^[^.]+')
-if wake ~= 's' then return INBOX .. session end
+if not sharded then return INBOX .. session end
 return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
 end
 local function tell(key, id, wake, message)
 if wake == '-' then return 1 end
-local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
+local sharded = wake ~= 'p' and wake ~= 'c'
+local receivers = redis.pcall(sharded and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, sharded), message)
+if receivers == 0 and sharded and wake ~= here() then return tell(key, id, 'c', message) end
 if type(receivers) ~= 'number' or wake == 'c' then return 1 end
 return receivers
 end
 local function recall(key, id, wake)
-if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
+if wake ~= 'p' then tell(key, id, 'c', 'c ' .. id) end
 end
 local function end_solitude(s, id)
 for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
@@ -281,7 +287,7 @@ local function enqueue(s, id, claim)
 local record = redis.call('HGET', s.waiters, id)
 local w = record and parse_waiter(record) or claim
 local first = not s.ticket
-w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
+w.seen, w.wake, w.ttl, w.info = now, claim.wake == 's' and here() or claim.wake, claim.ttl, claim.info
 if not record then
 w.since = now
 w.ticket = claim.ticket > 0 and claim.ticket or VOTER and now_us or math.max((s.ticket or 0) + 1, now_us)
@@ -304,8 +310,9 @@ if waiters == 2 and not record then end_solitude(s, id) end
 return w.ticket, waiters
 end
 local function is_heard(key, id, wake)
-if wake ~= 'p' and wake ~= 's' then return true end
-local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
+local sharded = wake ~= 'p'
+if wake == 'c' or wake == '-' or (sharded and wake ~= here()) then return true end
+local reply = redis.pcall('PUBSUB', sharded and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, sharded))
 return reply.err ~= nil or reply[2] ~= 0
 end
 local function forewarn(s, lease)
@@ -573,7 +580,7 @@ return string.format(
 end
 local function parse_waiter(record)
 local mode, permits, limit, ttl, priority, ticket, seen, since, wake, info =
-string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S) (.*)$')
+string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
 return {
 mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
 ticket = tonumber(ticket), seen = tonumber(seen), since = tonumber(since), wake = wake, info = info,
@@ -695,19 +702,25 @@ local function dequeue(s, id, member)
 redis.call('ZREM', s.queue, member)
 redis.call('HDEL', s.waiters, id)
 end
-local function channel_of(key, id, wake)
+local function here()
+local node = redis.pcall('CLUSTER', 'MYID')
+return 's' .. (type(node) == 'string' and node or '')
+end
+local function channel_of(key, id, sharded)
 local session = string.match(id, '^[^.]+')
-if wake ~= 's' then return INBOX .. session end
+if not sharded then return INBOX .. session end
 return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
 end
 local function tell(key, id, wake, message)
 if wake == '-' then return 1 end
-local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
+local sharded = wake ~= 'p' and wake ~= 'c'
+local receivers = redis.pcall(sharded and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, sharded), message)
+if receivers == 0 and sharded and wake ~= here() then return tell(key, id, 'c', message) end
 if type(receivers) ~= 'number' or wake == 'c' then return 1 end
 return receivers
 end
 local function recall(key, id, wake)
-if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
+if wake ~= 'p' then tell(key, id, 'c', 'c ' .. id) end
 end
 local function end_solitude(s, id)
 for _, member in ipairs(redis.call('ZRANGE', s.queue, 0, 1)) do
@@ -722,7 +735,7 @@ local function enqueue(s, id, claim)
 local record = redis.call('HGET', s.waiters, id)
 local w = record and parse_waiter(record) or claim
 local first = not s.ticket
-w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
+w.seen, w.wake, w.ttl, w.info = now, claim.wake == 's' and here() or claim.wake, claim.ttl, claim.info
 if not record then
 w.since = now
 w.ticket = claim.ticket > 0 and claim.ticket or VOTER and now_us or math.max((s.ticket or 0) + 1, now_us)
@@ -745,8 +758,9 @@ if waiters == 2 and not record then end_solitude(s, id) end
 return w.ticket, waiters
 end
 local function is_heard(key, id, wake)
-if wake ~= 'p' and wake ~= 's' then return true end
-local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
+local sharded = wake ~= 'p'
+if wake == 'c' or wake == '-' or (sharded and wake ~= here()) then return true end
+local reply = redis.pcall('PUBSUB', sharded and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, sharded))
 return reply.err ~= nil or reply[2] ~= 0
 end
 local function forewarn(s, lease)

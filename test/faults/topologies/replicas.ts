@@ -9,14 +9,18 @@ interface ReplicaSite extends Site {
   readonly set: ReplicaSet
 }
 
-async function startSite(sentinels: number, sourceOf: (set: ReplicaSet) => Source): Promise<ReplicaSite> {
-  const set = await startReplicaSet({ sentinels })
+async function startSite(sentinels: number, sourceOf: (set: ReplicaSet) => Source, args: readonly string[] = []): Promise<ReplicaSite> {
+  const set = await startReplicaSet({ sentinels, args })
   return {
     set,
     source: sourceOf(set),
     async settled() {
-      await set.whenLinked()
-      if (sentinels > 0) await set.whenWatched()
+      try {
+        await set.whenLinked()
+        if (sentinels > 0) await set.whenWatched()
+      } catch (cause) {
+        throw new Error(`${(cause as Error).message}; ${await rolesOf(set)}`, { cause })
+      }
     },
     primaries: async () => [await set.primary()],
     async close() {
@@ -24,6 +28,12 @@ async function startSite(sentinels: number, sourceOf: (set: ReplicaSet) => Sourc
       await set.stop()
     },
   }
+}
+
+/** What each server says of itself, for whoever has to find out why. */
+async function rolesOf({ nodes }: ReplicaSet): Promise<string> {
+  const roles = nodes.map(async (node) => `${node.port} says ${node.alive ? JSON.stringify(await node.command('ROLE')) : 'nothing'}`)
+  return (await Promise.all(roles)).join('; ')
 }
 
 /** As its configuration would have it; what it was told by command it has forgotten. For a moment it takes itself for a primary. */
@@ -126,10 +136,39 @@ export const BY_IOREDIS: Topology<ReplicaSite> = {
     }),
 }
 
+export const CONFIRMED: Topology<ReplicaSite> = {
+  ...WITH_SENTINELS,
+  name: 'the same, with grants that a replica confirms',
+  start: () => startSite(3, ({ sentinelAddresses }) => ({ options: { sentinels: sentinelAddresses, minReplicas: 1 } })),
+  promises: {
+    exclusive: false,
+    because: 'the replica that confirmed a grant need not be the one that is promoted',
+  },
+}
+
 export const WITHOUT_SENTINELS: Topology<ReplicaSite> = {
   name: 'a primary with two replicas, and nobody who watches them',
   start: () => startSite(0, ({ addresses }) => ({ options: { nodes: addresses } })),
   faults: [PROMOTED_BY_HAND, REPLICA_KILLED],
   promises: ASYNCHRONOUS,
+  ...TIMES,
+}
+
+/** How long the primary must have been away before the locksmiths promote a replica. */
+const FAILOVER_AFTER_MS = 1_000
+/** As long as a replica takes the primary for alive, nobody promotes one: for a minute by default, if the primary hangs and does not die. */
+const NOTICES_SILENCE: readonly string[] = ['--repl-timeout', '3', '--repl-ping-replica-period', '1']
+
+export const PROMOTED_BY_CLIENTS: Topology<ReplicaSite> = {
+  name: 'a primary with two replicas, promoted by the locksmiths themselves',
+  start: () =>
+    startSite(
+      0,
+      ({ addresses }) => ({ options: { nodes: addresses, failover: 'promote', failoverAfterMs: FAILOVER_AFTER_MS } }),
+      NOTICES_SILENCE,
+    ),
+  faults: [PRIMARY_KILLED, PRIMARY_STOPPED, REPLICA_KILLED],
+  promises: ASYNCHRONOUS,
+  warnings: ['HALOCKSMITH_FAILOVER'],
   ...TIMES,
 }

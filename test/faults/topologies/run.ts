@@ -43,15 +43,20 @@ export async function surviveFaults<S extends Site>(topology: Topology<S>, { ski
   const site = await topology.start()
   onTestFinished(() => site.close())
   const resource = new FencedResource()
-  const { recoverMs } = topology
+  const { recoverMs, warnings } = topology
   const contenders = await Promise.all(Array.from({ length: PROCESSES }, (_, i) => start(topology, site, seed + i + 1, resource)))
   for (const contender of contenders) contender.go()
-  const faults = await strikeAll(topology, site, contenders, random)
-  await site.settled()
+  const faults: string[] = []
+  // Where the servers themselves don't do as they should, the seed is all the more needed.
+  const failed = (cause: Error) => {
+    throw new Error(`${topology.name}, HALOCKSMITH_FAULTS_SEED=${seed}: ${faults.join('; ')}: ${cause.message}`, { cause })
+  }
+  await strikeAll(topology, site, contenders, random, faults).catch(failed)
+  await site.settled().catch(failed)
   const healedNs = process.hrtime.bigint()
   // Longer than they may: what comes late is told with the time that it took.
   const outcomes = await Promise.all(contenders.map((contender) => contender.settle(2 * recoverMs, END_MS)))
-  const books = { outcomes, writes: resource.writes, healedNs, recoverMs }
+  const books = { outcomes, writes: resource.writes, healedNs, recoverMs, warnings }
   const wrong = [...wrongAnywhere(books), ...(topology.promises.exclusive ? wrongWhereExclusive(books) : [])]
   const story = `${topology.name}, HALOCKSMITH_FAULTS_SEED=${seed}: ${faults.join('; ')}\n  ${tally(outcomes, resource)}`
   console.info(story)
@@ -60,26 +65,25 @@ export async function surviveFaults<S extends Site>(topology: Topology<S>, { ski
   await expectNothingLeft(topology, site)
 }
 
-/** Faults one after the other, each kind of them before one comes again. Resolves to what they were. */
+/** Faults one after the other, each kind of them before one comes again. What they are goes into `struck`. */
 async function strikeAll<S extends Site>(
   { faults, ttlMs }: Topology<S>,
   site: S,
   contenders: readonly Contender[],
   random: Random,
-): Promise<string[]> {
+  struck: string[],
+): Promise<void> {
   const all = [...faults, standStill(contenders, ttlMs)]
-  const struck: string[] = []
   const end = performance.now() + FAULTS_MS
   for (let deck: Fault<S>[] = []; performance.now() < end; ) {
     if (deck.length === 0) deck = random.shuffle(all)
     const fault = deck.pop() as Fault<S>
     await pause(random.within(CALM_MS), contenders)
+    struck.push(fault.what)
     const over = await fault.strike(site, random)
     await pause(random.within(FAULT_MS), contenders)
     await over()
-    struck.push(fault.what)
   }
-  return struck
 }
 
 /** No server fails, but a process does: when it goes on its leases are over, and whatever it writes then comes too late. */

@@ -10,6 +10,8 @@ export interface Topology<S extends Site = Site> {
   readonly faults: readonly Fault<S>[]
   /** What is checked beside that which holds everywhere: fencing, that no two holders share a token, and that every claim is told. */
   readonly promises: Promises
+  /** Codes of warnings that processes give, rightly. */
+  readonly warnings?: readonly string[]
   /** The lease of every claim. */
   readonly ttlMs: number
   /** After the last fault, when `settled` has resolved, every process has every name within this time. */

@@ -10,12 +10,14 @@ export interface Books {
   /** When all faults were over. */
   readonly healedNs: bigint
   readonly recoverMs: number
+  /** Codes of those that a process may give. */
+  readonly warnings?: readonly string[]
 }
 
 const NS_PER_MS = 1_000_000
 
 /** What holds on every topology, whatever failed; in words, empty when all was well. */
-export function wrongAnywhere({ outcomes, writes, healedNs, recoverMs }: Books): string[] {
+export function wrongAnywhere({ outcomes, writes, healedNs, recoverMs, warnings = [] }: Books): string[] {
   const holds = holdsOf(outcomes)
   return [
     ...sharedTokens([...holds, ...writes]),
@@ -28,10 +30,13 @@ export function wrongAnywhere({ outcomes, writes, healedNs, recoverMs }: Books):
         return tookMs > recoverMs ? [`'${name}' was had again only after ${tookMs.toFixed(0)} ms`] : []
       }),
     ),
-    ...outcomes.flatMap(({ exitCode, output }) => [
-      ...(exitCode === 0 ? [] : [`a process ended ${exitCode === null ? 'not by itself' : `with ${exitCode}`}`]),
-      ...(output === '' ? [] : [`a process printed: ${output}`]),
-    ]),
+    ...outcomes.flatMap(({ exitCode, output }) => {
+      const printed = withoutWarnings(output, warnings)
+      return [
+        ...(exitCode === 0 ? [] : [`a process ended ${exitCode === null ? 'not by itself' : `with ${exitCode}`}`]),
+        ...(printed === '' ? [] : [`a process printed: ${printed}`]),
+      ]
+    }),
   ]
 }
 
@@ -39,6 +44,16 @@ export function wrongAnywhere({ outcomes, writes, healedNs, recoverMs }: Books):
 export function wrongWhereExclusive({ outcomes, writes }: Books): string[] {
   const holds = holdsOf(outcomes)
   return [...checkIntervals(historyOf(holds), Number.POSITIVE_INFINITY).violations, ...refusedInside(holds, writes)]
+}
+
+/** Node says once where more could be learned of a warning. */
+function withoutWarnings(output: string, codes: readonly string[]): string {
+  const isExpected = (line: string) =>
+    codes.some((code) => line.includes(`[${code}] HalocksmithWarning`)) || /^\(Use `node --trace-warn/.test(line)
+  return output
+    .split('\n')
+    .filter((line) => !isExpected(line))
+    .join('\n')
 }
 
 export const holdsOf = (outcomes: readonly Outcome[]): Hold[] => outcomes.flatMap(({ report }) => report.holds)

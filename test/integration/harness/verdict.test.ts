@@ -24,13 +24,19 @@ const write = (holder: string, fencingToken: number, atMs: number, accepted = tr
 
 /** The books of a run in which nothing happened but what is given. */
 function books(holds: Hold[], parts: Partial<Omit<Outcome, 'report'>> & Partial<Books> & { troubles?: string[] } = {}): Books {
-  const { troubles = [], proofs = [], exitCode = 0, output = '', writes = [] } = parts
+  const { troubles = [], proofs = [], exitCode = 0, output = '', writes = [], warnings = [] } = parts
   const claims = { granted: holds.length, busy: 0, timedOut: 0, unavailable: 0, aborted: 0 }
   const report = { holds, claims, lost: 0, unreleased: 0, troubles }
-  return { outcomes: [{ report, proofs, exitCode, output }], writes, healedNs: 0n, recoverMs: 1_000 }
+  return { outcomes: [{ report, proofs, exitCode, output }], writes, healedNs: 0n, recoverMs: 1_000, warnings }
 }
 
 const WELL = [hold('a', 1, 0, 10), hold('b', 2, 11, 20), hold('a', 3, 21, 30)]
+
+test('nothing where a process warned of what it should', () => {
+  const output = '(node:1) [HALOCKSMITH_A] HalocksmithWarning: a\n(Use `node --trace-warnings ...` to show where)\n'
+  expect(wrongAnywhere(books(WELL, { output, warnings: ['HALOCKSMITH_A'] }))).toEqual([])
+  expect(wrongAnywhere(books(WELL, { output, warnings: ['HALOCKSMITH_B'] }))).toHaveLength(1)
+})
 
 test('nothing where all was well', () => {
   const writes = [write('a', 1, 1), write('b', 2, 12), write('a', 1, 13, false), write('b', 2, 14), write('a', 3, 22)]

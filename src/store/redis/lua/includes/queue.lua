@@ -17,26 +17,34 @@ local function dequeue(s, id, member)
   redis.call('HDEL', s.waiters, id)
 end
 
+-- Woken by SPUBLISH, on this node: the name's slot may have come here since, and the sharded channel be on its way.
+local function here()
+  local node = redis.pcall('CLUSTER', 'MYID')
+  return 's' .. (type(node) == 'string' and node or '')
+end
+
 -- The channel on which the id's session hears: its inbox, or (s) its sharded channel of this name, in the slot of the name. Not made of the
 -- key, which clients with a prefix of their own change.
-local function channel_of(key, id, wake)
+local function channel_of(key, id, sharded)
   local session = string.match(id, '^[^.]+')
-  if wake ~= 's' then return INBOX .. session end
+  if not sharded then return INBOX .. session end
   return string.sub(INBOX, 1, -7) .. string.match(key, '{[^{}]*}$') .. ':inbox:' .. session
 end
 
--- Publishes to the id's session. 0 only if it is certain that nobody hears, or, on a Cluster, likely: a sharded channel may be on its way.
+-- Publishes to the id's session. 0 only if it is certain that nobody hears.
 local function tell(key, id, wake, message)
   if wake == '-' then return 1 end
-  local receivers = redis.pcall(wake == 's' and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, wake), message)
+  local sharded = wake ~= 'p' and wake ~= 'c'
+  local receivers = redis.pcall(sharded and 'SPUBLISH' or 'PUBLISH', channel_of(key, id, sharded), message)
+  if receivers == 0 and sharded and wake ~= here() then return tell(key, id, 'c', message) end
   -- Without the right to publish, the waiter finds its grant at its next check. On a Cluster (c) PUBLISH counts one node's receivers only.
   if type(receivers) ~= 'number' or wake == 'c' then return 1 end
   return receivers
 end
 
--- A waiter that nobody hears for was dropped. Its sharded channel may just be on its way to here: told so, it comes back to its place.
+-- A waiter that nobody hears for was dropped. On a Cluster its connection to this node alone may be lost: told so, it comes back to its place.
 local function recall(key, id, wake)
-  if wake == 's' then tell(key, id, 'c', 'c ' .. id) end
+  if wake ~= 'p' then tell(key, id, 'c', 'c ' .. id) end
 end
 
 -- `id` is the second in the queue. The first, if it is of another session, hears of that: while it was alone, its process may have handed the
@@ -57,7 +65,7 @@ local function enqueue(s, id, claim)
   local record = redis.call('HGET', s.waiters, id)
   local w = record and parse_waiter(record) or claim
   local first = not s.ticket
-  w.seen, w.wake, w.ttl, w.info = now, claim.wake, claim.ttl, claim.info
+  w.seen, w.wake, w.ttl, w.info = now, claim.wake == 's' and here() or claim.wake, claim.ttl, claim.info
   if not record then
     w.since = now
     -- Several servers order their queues alike, because the time is proposed to them.
@@ -84,8 +92,9 @@ end
 
 -- Whether somebody may hear what is told to the id: false only if it is certain that nobody does.
 local function is_heard(key, id, wake)
-  if wake ~= 'p' and wake ~= 's' then return true end
-  local reply = redis.pcall('PUBSUB', wake == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, wake))
+  local sharded = wake ~= 'p'
+  if wake == 'c' or wake == '-' or (sharded and wake ~= here()) then return true end
+  local reply = redis.pcall('PUBSUB', sharded and 'SHARDNUMSUB' or 'NUMSUB', channel_of(key, id, sharded))
   return reply.err ~= nil or reply[2] ~= 0
 end
 

@@ -3,6 +3,7 @@
 --   c permits expires lease token info      counted (times in ms; no blank behind a letter)
 --   w expires                               an id that was withdrawn before its request came; holds nothing
 -- waiter: mode permits limit ttl priority ticket seen since wake info
+--   wake as in ops/acquire; behind an s stands the node on which its session was subscribed
 
 local function holder_text(h)
   if h.mode == 'x' then return 'x' .. h.info end
@@ -31,7 +32,7 @@ end
 
 local function parse_waiter(record)
   local mode, permits, limit, ttl, priority, ticket, seen, since, wake, info =
-    string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S) (.*)$')
+    string.match(record, '^(%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
   return {
     mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
     ticket = tonumber(ticket), seen = tonumber(seen), since = tonumber(since), wake = wake, info = info,
