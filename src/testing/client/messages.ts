@@ -46,27 +46,27 @@ export const messageCases: Cases = {
 
   'two subscribers of one channel are told both, until each ends': async (scene) => {
     const [first, second] = [new Recorder(), new Recorder()]
-    const end = await scene.client.subscribe('channel', first)
-    const endSecond = await scene.client.subscribe('channel', second)
-    await scene.command('PUBLISH', 'channel', '1')
+    const end = await scene.client.subscribe('both', first)
+    const endSecond = await scene.client.subscribe('both', second)
+    await scene.command('PUBLISH', 'both', '1')
     await until('both hear', () => first.heard.length === 1 && second.heard.length === 1)
     await end()
-    await scene.command('PUBLISH', 'channel', '2')
+    await scene.command('PUBLISH', 'both', '2')
     await until('the other hears', () => second.heard.length === 2)
     await endSecond()
-    assert.equal(await scene.command('PUBLISH', 'channel', '3'), 0)
+    assert.equal(await scene.command('PUBLISH', 'both', '3'), 0)
     assert.deepEqual([first.heard, second.heard], [['1'], ['1', '2']])
   },
 
   'who unsubscribed may subscribe again': async (scene) => {
     const recorder = new Recorder()
     for (const text of ['1', '2']) {
-      const end = await scene.client.subscribe('channel', recorder)
-      await scene.command('PUBLISH', 'channel', text)
+      const end = await scene.client.subscribe('again', recorder)
+      await scene.command('PUBLISH', 'again', text)
       await until('it is heard', () => recorder.heard.includes(text))
       await end()
       await end()
-      assert.equal(await scene.command('PUBLISH', 'channel', 'nobody'), 0)
+      assert.equal(await scene.command('PUBLISH', 'again', 'nobody'), 0)
     }
     assert.deepEqual(recorder.heard, ['1', '2'])
     assert.equal(await scene.client.command(['PING']), 'PONG')
