@@ -31,9 +31,7 @@ const suite = storeConformance({
       store,
       peer,
       async close() {
-        console.log('closing')
         await store.close()
-        console.log('closed')
         await peer.close()
       },
     }
