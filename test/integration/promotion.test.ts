@@ -109,6 +109,17 @@ describe('when the primary is gone', () => {
     expect(new Set(tokens).size).toBe(tokens.length)
   })
 
+  test('and all nodes follow each other in a circle: one of them is promoted', async () => {
+    const locksmith = promoter()
+    const lock = await locksmith.acquire('k', { ttlMs: 60_000 })
+    await servers.set.whenLinked()
+    await before.command('REPLICAOF', '127.0.0.1', (others[0] as RedisServer).port)
+    expect(await rolesOf(servers.set.nodes)).toEqual(['slave', 'slave', 'slave'])
+    await until(async () => (await rolesOf(servers.set.nodes)).includes('master'), { timeoutMs: 10_000 })
+    await servers.set.whenLinked()
+    expect(await lock.release()).toEqual({ released: true })
+  })
+
   test('a promotion that was not finished is', async () => {
     await (await promoter().acquire('k')).release()
     await servers.set.whenLinked()

@@ -31,6 +31,16 @@ describe('which replica is promoted', () => {
     ['one that was promoted already', [away('a:1'), primary('b:1', 'y', 'x'), replica('c:1', 7)], 'b:1'],
     ['not a stranger that is a primary', [away('a:1'), primary('b:1', 'y'), replica('c:1', 7)], 'c:1'],
     ['none while one of them reaches the primary', [away('a:1'), replica('b:1', 5), replica('c:1', 7, { linkUp: true })], undefined],
+    [
+      'one of a circle: nobody in it reaches a primary',
+      [away('c:1'), replica('a:1', 5, { follows: 'b:1', linkUp: true }), replica('b:1', 7, { follows: 'a:1', linkUp: true })],
+      'b:1',
+    ],
+    [
+      'none while the one that another follows reaches the primary',
+      [replica('b:1', 5, { linkUp: true }), replica('c:1', 7, { follows: 'b:1', linkUp: true })],
+      undefined,
+    ],
     ['none where there is none', [away('a:1'), primary('b:1', 'y')], undefined],
   ])('%s', (_, asked, expected) => {
     expect(choose(asked)?.describe).toBe(expected)

@@ -59,7 +59,7 @@ export class Promoter {
     const primary = asked[primaryOf(asked)]
     if (primary !== undefined) {
       this.awaySinceMs = undefined
-      if (strays(asked, primary).length > 0) this.run(() => this.gather(asked, primary))
+      if (strays(asked, primary).length > 0 && nowMs >= this.notBeforeMs) this.run((isElected) => this.gather(isElected))
       return
     }
     if (!hasMajority(asked)) {
@@ -67,18 +67,18 @@ export class Promoter {
       return
     }
     this.awaySinceMs ??= nowMs
-    if (nowMs - this.awaySinceMs >= this.options.afterMs && nowMs >= this.notBeforeMs) this.run(() => this.stand())
+    if (nowMs - this.awaySinceMs >= this.options.afterMs && nowMs >= this.notBeforeMs) this.run((isElected) => this.promote(isElected))
   }
 
   close(): void {
     this.closed = true
   }
 
-  private run(work: () => Promise<void>): void {
+  private run(work: (isElected: () => boolean) => Promise<void>): void {
     if (this.busy || this.closed) return
     this.busy = true
     this.problem = undefined
-    void work()
+    void this.stand(work)
       .catch((error) => {
         this.problem = toClientError(error)
       })
@@ -88,8 +88,11 @@ export class Promoter {
       })
   }
 
-  /** Takes the votes, and if a majority gave theirs, promotes. */
-  private async stand(): Promise<void> {
+  /**
+   * Takes the votes, and works if a majority gave theirs. One at a time, whatever is to be done: of two, one could make the new primary a replica of
+   * the old one, which just came back, and the other the old one a replica of the new one.
+   */
+  private async stand(work: (isElected: () => boolean) => Promise<void>): Promise<void> {
     const votes: Vote[] = []
     try {
       for (const node of this.voters) {
@@ -99,7 +102,7 @@ export class Promoter {
         if (vote !== undefined) votes.push(vote)
       }
       const isElected = () => !this.closed && votes.filter(({ held }) => held).length >= majorityOf(this.voters.length)
-      if (isElected()) await this.promote(isElected)
+      if (isElected()) await work(isElected)
     } finally {
       for (const vote of votes) vote.release()
     }
@@ -138,7 +141,7 @@ export class Promoter {
   /** The primary must be away for the replicas too, and still be after the votes were taken: somebody may have been faster. */
   private async promote(isElected: () => boolean): Promise<void> {
     const { nodes, clock } = this.options
-    const asked = await askAll(nodes, { limitMs: STEP_MS, graceMs: 0, clock, enough: () => false })
+    const asked = await this.askAgain()
     if (primaryOf(asked) !== -1 || !hasMajority(asked)) return
     const chosen = choose(asked)
     if (chosen === undefined || !isElected()) return
@@ -154,11 +157,20 @@ export class Promoter {
   }
 
   /** Nodes that came back, or were not there when the primary was made one. */
-  private async gather(asked: readonly Asked[], primary: Asked): Promise<void> {
-    const lost = strays(asked, primary)
+  private async gather(isElected: () => boolean): Promise<void> {
+    const asked = await this.askAgain()
+    const primary = asked[primaryOf(asked)]
+    const lost = primary === undefined ? [] : strays(asked, primary)
+    if (primary === undefined || lost.length === 0 || !isElected()) return
     await this.follow(lost, primary.describe)
     const names = lost.map(({ describe }) => describe).join(', ')
     this.options.tell(`${names} came back, and was made a replica of ${primary.describe}`)
+  }
+
+  /** With the votes in hand: what was seen before somebody else may have changed. */
+  private askAgain(): Promise<Asked[]> {
+    const { nodes, clock } = this.options
+    return askAll(nodes, { limitMs: STEP_MS, graceMs: 0, clock, enough: () => false })
   }
 
   private async follow(others: readonly Asked[], primary: string): Promise<void> {
@@ -184,7 +196,10 @@ function hasMajority(asked: readonly Asked[]): boolean {
 /** The one that is to be the primary; undefined while a replica still reaches the old one. */
 export function choose(asked: readonly Asked[]): Asked | undefined {
   const replicas = asked.filter((one) => reportOf(one)?.kind === 'replica')
-  if (replicas.length === 0 || replicas.some((one) => reportOf(one)?.linkUp)) return undefined
+  // One that is a replica itself is no primary: they may even follow each other in a circle.
+  const isReplica = (address: string | undefined) => replicas.some(({ describe }) => describe === address)
+  const reachesPrimary = (one: Asked) => reportOf(one)?.linkUp && !isReplica(reportOf(one)?.follows)
+  if (replicas.length === 0 || replicas.some(reachesPrimary)) return undefined
   const histories = replicas.map((one) => reportOf(one)?.histories[0])
   const common = mostCommon(histories)
   const promoted = asked.find((one) => reportOf(one)?.kind === 'primary' && reportOf(one)?.histories[1] === common)
