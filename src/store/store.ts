@@ -70,7 +70,9 @@ export type ClaimReply =
   | { readonly status: 'withdrawn' }
 
 /** A renewal never re-creates what is lost. */
-export type RenewReply = { readonly status: 'held'; readonly validUntilMs: number } | { readonly status: 'lost' }
+export type RenewReply =
+  /** `tokenRefused`: the successor's token may be somebody else's, so that it was not taken over. */
+  { readonly status: 'held'; readonly validUntilMs: number; readonly tokenRefused?: boolean } | { readonly status: 'lost' }
 
 /** `absent`: this id holds nothing (any more). */
 export type ReleaseReply = { readonly status: 'released' | 'absent' }

@@ -73,6 +73,23 @@ describe('the token', () => {
     expect(ballot.grant(NOW)).toMatchObject({ grant: { fencingToken: 8 }, isKnown: true })
   })
 
+  test.each([
+    { tokens: [5, 5, 8], token: 5 },
+    { tokens: [8, 8, 5], token: 8 },
+    { tokens: [5, 8, undefined], token: undefined },
+    { tokens: [5, 8, 9], token: undefined },
+    { tokens: [5, 6, 6, 6, 7], token: 6 },
+  ])('of a reader who was given $tokens is $token: another may have the larger one', ({ tokens, token }) => {
+    const ballot = ballotOf(
+      tokens.map((one) => (one === undefined ? undefined : granted(one))),
+      { mode: 'counted' },
+    )
+    const won = ballot.grant(NOW)
+    expect(won?.isKnown ? won.grant.fencingToken : undefined).toBe(token)
+    // Not handed out in any other way.
+    if (token === undefined) expect(ballot.summary(NOW)).toMatchObject({ status: 'waiting' })
+  })
+
   test('of each majority is larger than those of the majorities before, whichever servers they are', () => {
     const last = [0, 0, 0, 0, 0]
     let before = 0

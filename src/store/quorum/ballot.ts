@@ -1,9 +1,10 @@
 /**
  * What each of several servers says to one claim, and what that comes to. Pure: no requests and no timers.
  *
- * A claim is granted when a majority has granted it at the same time. Its token is one that is larger than any before: of the smallest
- * majority of the tokens that it was given the largest, because each earlier claim's token is known to a server of that majority. It may be used
- * when a majority knows it, so that the next one is larger again.
+ * A claim is granted when a majority has granted it at the same time. The token of an exclusive claim is, of the smallest majority of the tokens
+ * that it was given, the largest, because each earlier claim's token is known to a server of that majority; it may be used when a majority knows it,
+ * so that the next one is larger again. Readers hold side by side, and each server may have granted to them in another order: theirs must be the
+ * same on a majority, and no server gives a token twice.
  */
 
 import { type ClaimReply, type ClaimRequest, type Grant, SPARE_TOKENS } from '../store.js'
@@ -114,7 +115,8 @@ export class Ballot {
     if (grants.length < majority) return undefined
     const tokens = grants.map(({ fencingToken }) => fencingToken).sort((a, b) => a - b)
     const ends = grants.map(({ validUntilMs }) => validUntilMs).sort((a, b) => b - a)
-    const fencingToken = tokens[majority - 1] as number
+    const known = this.request.mode === 'exclusive' ? knownToken(tokens, majority) : sharedToken(tokens, majority)
+    const fencingToken = known ?? (tokens[majority - 1] as number)
     const grant: Grant = {
       fencingToken,
       // Until then a majority keeps it.
@@ -123,7 +125,7 @@ export class Ballot {
       canHandOn: Number.isSafeInteger(fencingToken + SPARE_TOKENS),
       spareTokensOnly: true,
     }
-    return { grant, isKnown: tokens.filter((token) => token >= fencingToken).length >= majority }
+    return { grant, isKnown: known !== undefined }
   }
 
   /** The servers' answers as one, when there are enough of them and it was not granted. */
@@ -133,7 +135,8 @@ export class Ballot {
     const decided = votes.find(({ status }) => status === 'withdrawn') ?? votes.find(({ status }) => status === 'conflict')
     if (decided !== undefined) return decided
     // Granted, and over before it was known: whoever asked is to know that nobody else was in the way.
-    const late = this.grantOf(votes.filter((vote): vote is Granted => vote.status === 'granted'))
+    const granted = votes.filter((vote): vote is Granted => vote.status === 'granted')
+    const late = this.grants(nowMs).length < granted.length ? this.grantOf(granted) : undefined
     if (late !== undefined) return { status: 'granted', ...late.grant }
     return this.request.queue ? this.waiting(votes, nowMs) : { status: 'busy' }
   }
@@ -150,4 +153,15 @@ export class Ballot {
       waiters: Math.max(1, ...waiting.map(({ waiters }) => waiters ?? 1)),
     }
   }
+}
+
+/** The largest of the smallest majority, if a majority has it or a larger one. `tokens`: the smallest first. */
+function knownToken(tokens: readonly number[], majority: number): number | undefined {
+  const token = tokens[majority - 1] as number
+  return tokens.filter((one) => one >= token).length >= majority ? token : undefined
+}
+
+/** The one that a majority has given. `tokens`: the smallest first. */
+function sharedToken(tokens: readonly number[], majority: number): number | undefined {
+  return tokens.find((token, i) => tokens[i + majority - 1] === token)
 }

@@ -133,6 +133,7 @@ export class Election {
   push(index: number, id: string, grant: Grant): boolean {
     const candidacy = this.byId.get(id)
     if (candidacy === undefined) return false
+    this.proposals.see(grant.fencingToken + SPARE_TOKENS)
     if (!candidacy.ballot.push(index, grant)) return true
     if (candidacy.told !== undefined) {
       // One that comes with the others is confirmed with them.
@@ -258,20 +259,21 @@ export class Election {
     else this.granted(ballot.request.id, grant)
   }
 
-  /** Too few servers know the token: a renewal that names it makes it known. One for 1 ms changes nothing of the lease. */
-  private raise(candidacy: Candidacy, { fencingToken }: Grant): void {
+  /** Too few servers know the token, or have given the same: a renewal that names one makes it known. One for 1 ms changes nothing of the lease. */
+  private raise(candidacy: Candidacy, grant: Grant): void {
     if (candidacy.raising) return
     candidacy.raising = true
     const { ballot } = candidacy
-    const { name, id, info } = ballot.request
+    const { name, id, info, mode } = ballot.request
     const proposedUs = this.proposals.next()
+    const fencingToken = mode === 'exclusive' ? grant.fencingToken : proposedUs
     const known = poll(
       this.voters,
       async (voter, index) => {
         if (!ballot.isGrantedBy(index)) return false
         const reply = await voter.ask(proposedUs, (store) => store.renew(name, id, 1, { fencingToken, info }))
-        if (reply.status === 'held') ballot.renew(index, fencingToken, reply.validUntilMs)
-        else ballot.fail(index)
+        if (reply.status === 'lost') ballot.fail(index)
+        else ballot.renew(index, reply.tokenRefused ? 0 : fencingToken, reply.validUntilMs)
         return true
       },
       (returns) => (returns.open === 0 || ballot.grant(this.clock.now())?.isKnown ? true : undefined),

@@ -267,7 +267,6 @@ export class QuorumStore implements LockStore {
   private ear(index: number, { describe }: Voter, listener: SessionListener): SessionListener {
     return {
       granted: (id, grant) => {
-        this.proposals.see(grant.fencingToken)
         if (!this.election.push(index, id, grant)) listener.granted(id, grant)
       },
       changed: (id) => {

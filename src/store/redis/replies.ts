@@ -130,7 +130,9 @@ export function isOfItsTime(fencingToken: number, serverNowMs: number): boolean 
 }
 
 export function renewReply(answer: Answer, ttlMs: number): RenewReply {
-  return yes(answer) ? { status: 'held', validUntilMs: answer.sentAtMs + ttlMs - SERVER_ROUNDING_MS } : { status: 'lost' }
+  const outcome = integer(answer.fields[0])
+  if (outcome !== 2 && !yes(answer)) return { status: 'lost' }
+  return { status: 'held', validUntilMs: answer.sentAtMs + ttlMs - SERVER_ROUNDING_MS, ...(outcome === 2 && { tokenRefused: true }) }
 }
 
 export function releaseReply(answer: Answer): ReleaseReply {

@@ -438,12 +438,19 @@ local h = s.mine
 if not h or h.mode == 'w' or h.expires <= now then
 return '0'
 end
+local reply = '1'
 if token ~= '' then
-h.token, h.info = tonumber(token), info
-note_token(s, h.token)
+token = tonumber(token)
+if VOTER and token > h.token + SPARE_TOKENS and token <= s.token then
+reply = '2'
+else
+local is_new = VOTER and h.mode == 'c' and token > s.token
+h.token, h.info = token, info
+note_token(s, is_new and token + SPARE_TOKENS or token)
+end
 end
 extend(s, id, h, tonumber(ttl))
-return '1'
+return reply
 end
 local KEPT = '.kept'
 local function withdraw(s, id)
@@ -890,12 +897,19 @@ local h = s.mine
 if not h or h.mode == 'w' or h.expires <= now then
 return '0'
 end
+local reply = '1'
 if token ~= '' then
-h.token, h.info = tonumber(token), info
-note_token(s, h.token)
+token = tonumber(token)
+if VOTER and token > h.token + SPARE_TOKENS and token <= s.token then
+reply = '2'
+else
+local is_new = VOTER and h.mode == 'c' and token > s.token
+h.token, h.info = token, info
+note_token(s, is_new and token + SPARE_TOKENS or token)
+end
 end
 extend(s, id, h, tonumber(ttl))
-return '1'
+return reply
 end
 local KEPT = '.kept'
 local function withdraw(s, id)
