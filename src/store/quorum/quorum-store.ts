@@ -149,15 +149,16 @@ export class QuorumStore implements LockStore {
     return reply
   }
 
-  release(name: string, id: string, options: ReleaseOptions = {}): Promise<ReleaseReply> {
-    if (this.closed) return Promise.reject(new StoreFailure('refused', 'the store was closed'))
+  async release(name: string, id: string, options: ReleaseOptions = {}): Promise<ReleaseReply> {
+    if (this.closed) throw new StoreFailure('refused', 'the store was closed')
     // It only waits.
     const candidacy = this.election.get(id)
-    if (candidacy !== undefined && candidacy.told === undefined && options.withdraw !== true) return Promise.resolve({ status: 'absent' })
+    if (candidacy !== undefined && candidacy.told === undefined && options.withdraw !== true) return { status: 'absent' }
     const ballot = this.election.end(id)?.ballot
     const proposedUs = this.proposals.next()
     const ttlMs = ballot?.request.ttlMs ?? this.claimWindowMs
-    return poll<Voter, ReleaseReply, ReleaseReply>(
+    const replies: (ReleaseReply | undefined)[] = []
+    const reply = await poll<Voter, ReleaseReply, ReleaseReply>(
       this.voters,
       async (voter, index) => {
         if (ballot !== undefined && !ballot.sent[index]) return { status: 'absent' }
@@ -165,7 +166,8 @@ export class QuorumStore implements LockStore {
         const withdraw = options.withdraw === true || (ballot !== undefined && !ballot.isGrantedBy(index))
         const each = { ...options, withdraw }
         try {
-          return await voter.ask(proposedUs, (store) => store.release(name, id, each))
+          replies[index] = await voter.ask(proposedUs, (store) => store.release(name, id, each))
+          return replies[index]
         } catch (error) {
           this.giveBack(index, name, id, ttlMs, each)
           throw error
@@ -184,6 +186,13 @@ export class QuorumStore implements LockStore {
       // Whoever comes next should not find it taken on one of them.
       { clock: this.clock, graceMs: RELEASE_GRACE_MS },
     )
+    if (ballot === undefined && reply.status === 'released' && options.withdraw !== true) {
+      // Another process's, which was restored here: where it had a place only, that goes too.
+      for (const index of this.voters.keys()) {
+        if (replies[index]?.status !== 'released') this.giveBack(index, name, id, ttlMs, { withdraw: true })
+      }
+    }
+    return reply
   }
 
   query(filter: StoreFilter): Promise<{ held: HolderRecord[]; pending: WaiterRecord[] }> {
