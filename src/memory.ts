@@ -19,5 +19,5 @@ export type {
   Successor,
   WaiterRecord,
 } from './store/store.js'
-export { SPARE_TOKENS, StoreFailure, type StoreFailureKind } from './store/store.js'
+export { OptionFailure, SPARE_TOKENS, StoreFailure, type StoreFailureKind } from './store/store.js'
 export type { Clock, Timer } from './util/clock.js'

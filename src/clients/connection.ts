@@ -150,9 +150,11 @@ export class Connection<W extends Wire> {
 
   /** Connects anew at once, because another attempt leads elsewhere: whatever is open, under way or waited for is given up. */
   redirect(reason: string): void {
-    if (this.state === 'idle' || this.state === 'closed') return
+    if (this.state === 'idle') return
     const { coming, wire } = this
     if (wire !== undefined) this.lost(new ClientError('CONNECTION', reason))
+    // Also by whoever was just told.
+    if (this.state === 'closed') return
     this.failures = 0
     this.begin()
     coming?.destroy()

@@ -5,7 +5,7 @@
 
 import { type ChannelListener, ClientError, type NodeCommand } from './client.js'
 import { ownersIn } from './cluster-slots.js'
-import { asText, BYTES, GlidePort } from './glide.js'
+import { asText, BYTES, GlidePort, type Question } from './glide.js'
 import { glideError } from './glide-wire.js'
 
 const ANY = 'randomNode'
@@ -17,7 +17,7 @@ export class GlideClusterPort extends GlidePort {
   override command(args: readonly string[], key?: string): Promise<unknown> {
     const options = { decoder: BYTES, route: routeTo(key) }
     return this.send(args, options, (error) => {
-      throw this.explain(error, { route: routeTo(key) })
+      throw this.explain(error, questionTo(key))
     })
   }
 
@@ -39,12 +39,12 @@ export class GlideClusterPort extends GlidePort {
   }
 
   override reconnect(key?: string): void {
-    this.suspect({ route: routeTo(key) })
+    this.suspect(questionTo(key))
   }
 
   /** One node's loss is not the Cluster's, and GLIDE goes on with the others. */
-  protected override suspect(question: { route: unknown } | undefined): void {
-    super.suspect(question ?? { route: ANY })
+  protected override suspect(question: Question = questionTo()): void {
+    super.suspect(question)
   }
 
   /** The others may be up. */
@@ -64,6 +64,11 @@ export class GlideClusterPort extends GlidePort {
     const [first] = (this.client.config?.addresses ?? []) as { readonly host?: string }[]
     return first?.host ?? ''
   }
+}
+
+/** With a key in it: only at such a command does GLIDE hear who has the place of a node that is gone. */
+function questionTo(key?: string): Question {
+  return { args: key === undefined ? ['PING'] : ['TYPE', key], options: { route: routeTo(key) } }
 }
 
 function routeTo(key: string | undefined): unknown {

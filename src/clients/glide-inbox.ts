@@ -10,7 +10,7 @@ import { type GlideClient, type GlideCommandOptions, type GlideOptions, glideErr
 /** How long the server may take to confirm a subscription, with the connecting before it. */
 const SUBSCRIBE_MS = 5_000
 
-/** How often the connection is asked whether it is still the same. */
+/** How often the connection is asked whether it is still the same, and how long an answer may take. */
 const PULSE_MS = 1_000
 
 /** GLIDE's numbers for these. */
@@ -87,7 +87,7 @@ export class GlideInbox {
     })
     if (this.closed) return
     if (channel.connection === undefined) await expectRight(client, channel)
-    await enter(client, channel)
+    await enter(client, channel, SUBSCRIBE_MS)
     channel.connection = await connectionOf(client, channel)
   }
 
@@ -99,7 +99,7 @@ export class GlideInbox {
       protocol: RESP3,
       // A message of somebody else's that is no text would end the process.
       defaultDecoder: BYTES,
-      requestTimeout: SUBSCRIBE_MS,
+      requestTimeout: PULSE_MS,
       readFrom: 'primary',
       readOnly: undefined,
       clientSideCache: undefined,
@@ -133,19 +133,32 @@ export class GlideInbox {
     this.timer = this.clock.after(PULSE_MS, () => void this.pulse().finally(() => this.schedule()))
   }
 
+  /** One channel speaks for all on its connection, another each time. Those of which nothing is known are asked about one by one. */
   private async pulse(): Promise<void> {
-    const client = await this.client
-    if (client !== undefined) await Promise.all(Array.from(this.channels.values(), (channel) => this.check(client, channel)))
+    const client = await this.client?.catch(() => undefined)
+    if (client === undefined) return
+    const groups = new Map<string, Channel[]>()
+    for (const channel of this.channels.values()) {
+      const { connection, name } = channel
+      const key = connection ?? `none: ${name}`
+      const group = groups.get(key)
+      if (group === undefined) groups.set(key, [channel])
+      else group.push(channel)
+    }
+    const checks = Array.from(groups.values(), (group) =>
+      this.check(client, group, group[Math.floor(Math.random() * group.length)] as Channel),
+    )
+    await Promise.all(checks)
   }
 
   /** On another connection than before, messages were lost in between: said as soon as the subscription stands there. */
-  private async check(client: GlideClient, channel: Channel): Promise<void> {
+  private async check(client: GlideClient, group: readonly Channel[], channel: Channel): Promise<void> {
     const connection = await connectionOf(client, channel)
     if (connection !== undefined && connection === channel.connection) return
     // Not answered; or the answer is of a connection on which the subscription may not stand yet.
-    channel.connection = undefined
+    for (const each of group) each.connection = undefined
     if (connection === undefined) return
-    const stands = await enter(client, channel).then(
+    const stands = await enter(client, channel, PULSE_MS).then(
       () => true,
       () => false,
     )
@@ -155,8 +168,8 @@ export class GlideInbox {
   }
 }
 
-function enter(client: GlideClient, { name, kind }: Channel): Promise<unknown> {
-  return kind === 'sharded' ? client.ssubscribe([name], SUBSCRIBE_MS) : client.subscribe([name], SUBSCRIBE_MS)
+function enter(client: GlideClient, { name, kind }: Channel, withinMs: number): Promise<unknown> {
+  return kind === 'sharded' ? client.ssubscribe([name], withinMs) : client.subscribe([name], withinMs)
 }
 
 function leave(client: GlideClient, { name, kind }: Channel): Promise<unknown> {
@@ -181,11 +194,15 @@ function placeOf(client: GlideClient, name: string): GlideCommandOptions | undef
 
 /** The connection that the channel's node knows this client by; undefined when nothing was answered. */
 async function connectionOf(client: GlideClient, { name }: Channel): Promise<string | undefined> {
+  const place = placeOf(client, name)
   try {
-    const info = String(await client.customCommand(['CLIENT', 'INFO'], placeOf(client, name)))
+    const info = String(await client.customCommand(['CLIENT', 'INFO'], place))
     return /\bid=\d+ addr=\S+/.exec(info)?.[0] ?? 'one that answers'
   } catch (error) {
     // A server that does not know the command, or a user who may not: what is left to notice is that nothing is answered.
-    return glideError(error).code === 'REPLY' ? 'one that answers' : undefined
+    if (glideError(error).code === 'REPLY') return 'one that answers'
+    // The node may be gone. Only at a command with a key does GLIDE hear who has its place.
+    if (place !== undefined) await client.customCommand(['TYPE', name], place).catch(() => {})
+    return undefined
   }
 }

@@ -16,6 +16,12 @@ const PROBE_EVERY_MS = 100
 export const BYTES = 0
 const COMMAND_OPTIONS = Object.freeze({ decoder: BYTES })
 
+/** What is asked until it is answered. */
+export interface Question {
+  readonly args: readonly string[]
+  readonly options?: GlideCommandOptions
+}
+
 export class GlidePort implements RedisClient {
   readonly library: string = 'glide'
   readonly wake: WakeKind
@@ -88,8 +94,8 @@ export class GlidePort implements RedisClient {
     return this.client.customCommand(args, options).then(asText, failed)
   }
 
-  /** What a command failed of, as our error. A failure that is no answer of the server's raises a question, to be sent with these options. */
-  protected explain(error: unknown, question?: GlideCommandOptions): ClientError {
+  /** What a command failed of, as our error. A failure that is no answer of the server's raises the question whether it answers. */
+  protected explain(error: unknown, question?: Question): ClientError {
     const plain = glideError(error)
     if (plain.code === 'REPLY') return plain
     if (this.closed || this.isOver) {
@@ -101,7 +107,7 @@ export class GlidePort implements RedisClient {
   }
 
   /** Of a limit that ran out nothing follows for the other commands; a lost connection has taken all of them along. */
-  protected suspect(question: GlideCommandOptions | undefined, loss?: ClientError): void {
+  protected suspect(question: Question | undefined, loss?: ClientError): void {
     if (loss !== undefined) this.goDown(loss)
     if (this.probing || this.closed) return
     this.probing = true
@@ -142,12 +148,12 @@ export class GlidePort implements RedisClient {
     throw this.explain(error)
   }
 
-  private probe(question: GlideCommandOptions | undefined): void {
+  private probe(question: Question = { args: ['PING'] }): void {
     const answered = (): void => {
       this.probing = false
       this.goUp()
     }
-    this.client.customCommand(['PING'], question).then(answered, (error) => {
+    this.client.customCommand(question.args, question.options).then(answered, (error) => {
       const plain = glideError(error)
       if (this.closed) return
       // It answers, if only that it is loading its data.

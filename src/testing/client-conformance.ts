@@ -55,7 +55,10 @@ function skipped({ isCluster, unordered }: ClientHarness, wake: RedisClient['wak
   return skips
 }
 
+let played = 0
+
 async function play(harness: ClientHarness, run: Run): Promise<void> {
+  played += 1
   await harness.command('FLUSHALL')
   const made = await harness.make()
   const cutAll = async (): Promise<void> => {
@@ -69,6 +72,8 @@ async function play(harness: ClientHarness, run: Run): Promise<void> {
       ...made,
       silent: harness.silent ?? false,
       keepsOrder: harness.unordered === undefined,
+      channel: `channel${played}`,
+      heardBy: ({ heard }) => (harness.isCluster ? [...new Set(heard)] : heard),
       command: (...args) => harness.command(...args),
       cutAll,
     })

@@ -178,6 +178,18 @@ describe('the sentinels', () => {
     for (const address of servers.set.sentinelAddresses) expect(error.message).toContain(address)
   })
 
+  test('that watch over several primaries are told which one is meant', async () => {
+    const others = await servers.set.replicas()
+    const watch = ['MONITOR', 'second', '127.0.0.1', (others[0] as RedisServer).port, 2] as const
+    await Promise.all(servers.set.sentinels.map((sentinel) => sentinel.command('SENTINEL', ...watch)))
+    const error = await errorOf(follower().acquire('k'))
+    expect(error).toMatchObject({ code: 'LOCK_OPTION', option: 'sentinelName' })
+    expect(error.message).toMatch(/mymaster, second|second, mymaster/)
+    const lock = await follower({ sentinelName: 'mymaster' }).acquire('k')
+    expect(await stateOf(await servers.set.primary(), 'k')).toContain('used')
+    await lock.release()
+  })
+
   test('may be named as nodes', async () => {
     const locksmith = follower({ sentinels: undefined, nodes: servers.set.sentinelAddresses })
     const lock = await locksmith.acquire('k')

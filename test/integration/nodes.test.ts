@@ -45,13 +45,13 @@ async function holders(servers: readonly RedisServer[], prefix = '__halocksmith:
 }
 
 describe('what the nodes are is found out', () => {
-  test('one server: on one connection, and with one command more', async () => {
+  test('one server: the connection on which it was asked is the one that is used', async () => {
     const server = primary(0)
-    const before = Number(/total_connections_received:(\d+)/.exec(await server.command('INFO', 'stats'))?.[1])
-    const lock = await locksmithOf({ nodes: [address(server)] }).acquire('k')
-    const after = Number(/total_connections_received:(\d+)/.exec(await server.command('INFO', 'stats'))?.[1])
-    // That of the first INFO is counted before it asks.
-    expect(after - before).toBe(2)
+    const lock = await locksmithOf({ nodes: [address(server)], redis: { name: 'only-one' } }).acquire('k')
+    const list: string[] = (await server.command('CLIENT', 'LIST')).split('\n')
+    const own = list.filter((line) => line.includes(' name=only-one '))
+    expect(own).toHaveLength(1)
+    expect(own[0]).toContain(' sub=1 ')
     expect(await lock.release()).toEqual({ released: true })
   })
 
@@ -113,6 +113,11 @@ describe('a list that is none of these is refused, with each node and its role',
       'a name that the sentinels do not know',
       () => ({ sentinels: set.set.sentinelAddresses, sentinelName: 'other' }),
       () => ['sentinelName', 'watch over mymaster', '"other"'],
+    ],
+    [
+      'servers of which none can take the place of another, where one is to be promoted',
+      () => ({ nodes: independent.slice(0, 3).map(address), failover: 'promote' }),
+      () => ['failover', 'independent servers'],
     ],
     ['a name without sentinels', () => ({ nodes: [address(primary(0))], sentinelName: 'm' }), () => ['no sentinels']],
   ])('%s', async (_, options, said) => {
@@ -193,6 +198,18 @@ describe('nodes that are away at the start', () => {
     const error = await errorOf(locksmithOf({ nodes }).acquire('k'))
     expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE' })
     expect(error.message).toContain('WRONGPASS')
+  })
+
+  test('a user who may not ask can use one server, and not find out what several are', async () => {
+    const user = { username: 'quiet', password: 'secret' }
+    for (const server of [primary(0), primary(1)]) {
+      await server.command('ACL', 'SETUSER', 'quiet', 'on', '>secret', '~*', '&*', '+@all', '-info')
+    }
+    await (await locksmithOf({ nodes: [address(primary(0))], redis: user }).acquire('k')).release()
+    const error = await errorOf(locksmithOf({ nodes: [primary(0), primary(1)].map(address), redis: user }).acquire('k'))
+    expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+    expect(error.message).toMatch(/NOPERM.*'info'/)
+    expect(error.message).not.toContain('secret')
   })
 
   test('those that come in time are waited for', async () => {

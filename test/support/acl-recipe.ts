@@ -14,7 +14,7 @@ export const RIGHTS = recipe.filter((word) => !isPattern(word))
 export function extrasFor(use: string): string[] {
   const row = guide.split('\n').find((line) => line.startsWith(`| ${use}`))
   if (row === undefined) throw new Error(`the guide says nothing of ${use}`)
-  return [...row.matchAll(/\+[a-z\\|-]+/g)].map(([right]) => right.replaceAll('\\', ''))
+  return [...row.matchAll(/(?<=[`\s])[+&][a-z\\|+-]+/g)].map(([right]) => right.replaceAll('\\', ''))
 }
 
 /** What the server refused a user, as its log has it: commands, keys and channels. */

@@ -18,6 +18,8 @@ export class FakeClient implements RedisClient {
   isUp = true
   connects = 0
   reconnects = 0
+  /** How often it was told to look whether another server is the primary. */
+  looks = 0
   closed = 0
   /** What {@link keepProcessAlive} was last told; undefined before the first time. */
   keepsAlive: boolean | undefined
@@ -45,6 +47,10 @@ export class FakeClient implements RedisClient {
 
   reconnect(): void {
     this.reconnects += 1
+  }
+
+  lookAgain(): void {
+    this.looks += 1
   }
 
   command(args: readonly string[]): Promise<unknown> {

@@ -335,6 +335,42 @@ describe("the server's clock", () => {
     expect(exchange.notLaterThan(50_000)).toBe(sentAtMs)
     expect(exchange.notLaterThan(49_000)).toBe(sentAtMs - 1_000)
   })
+
+  test('is forgotten with the connection: another server may answer next', async () => {
+    send()
+    await turn()
+    await client.take('EVALSHA').reply('50000000\n1')
+    send()
+    await turn()
+    const late = client.take('EVALSHA')
+    for (const watcher of client.watchers) watcher.down(new ClientError('CONNECTION', 'gone'))
+    expect(exchange.hasAnswered).toBe(true)
+    expect(exchange.notLaterThan(50_000)).toBeNaN()
+    // From the old connection.
+    await late.reply('50000000\n1')
+    expect(exchange.notLaterThan(50_000)).toBeNaN()
+    for (const watcher of client.watchers) watcher.up()
+    send()
+    await turn()
+    const sentAtMs = clock.now()
+    await client.take('EVALSHA').reply('90000000\n1')
+    expect(exchange.notLaterThan(90_000)).toBe(sentAtMs)
+  })
+
+  test.each(['READONLY', 'MASTERDOWN', 'LOADING'])('a server that is no primary (%s) makes the client look again', async (code) => {
+    send()
+    await turn()
+    await client.take('EVALSHA').reply(['50000000', [-1, `${code} no`]])
+    expect(client.looks).toBe(1)
+    send()
+    await turn()
+    await client.take('EVALSHA').fail(new ClientError('REPLY', `${code} no`, code))
+    expect(client.looks).toBe(2)
+    send()
+    await turn()
+    await client.take('EVALSHA').reply(['50000000', [-1, 'OOM no']])
+    expect(client.looks).toBe(2)
+  })
 })
 
 describe('the process', () => {

@@ -2,7 +2,7 @@
 
 import type { RedisTarget } from '../../redis-options.js'
 import type { Clock, Timer } from '../../util/clock.js'
-import { ClientError } from '../client.js'
+import { ClientError, type RedisClient } from '../client.js'
 import { toClientError } from '../library-errors.js'
 import type { OwnedRedisClient } from '../owned.js'
 import { within } from './within.js'
@@ -26,7 +26,7 @@ export interface NodeReport {
 
 /** One of the nodes that were named. */
 export interface NamedNode {
-  readonly client: OwnedRedisClient
+  readonly client: RedisClient & Pick<OwnedRedisClient, 'opened'>
   /** `host:port` or a path, without credentials. */
   readonly describe: string
 }

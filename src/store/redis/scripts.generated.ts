@@ -1014,7 +1014,7 @@ local second = math.floor(tonumber(ends) / 1000) + 2
 redis.call('SET', old_key(key), text(second) .. '.' .. token, 'PX', text(math.max(1, second * 1000 - now)))
 end
 local function acquire_beside(key, fields)
-local id, may_wait, claim = parse_claim(fields)
+local id, queue, claim = parse_claim(fields)
 local s = load(key, id)
 sweep(s)
 if s.mine then
@@ -1034,7 +1034,7 @@ end
 pump(s)
 if s.used > 0 then show(key) end
 end
-if not may_wait then return '2' end
+if queue == '0' then return '2' end
 return '0 0 ' .. text(math.max(old, s.ends and s.ends - now or 0)) .. ' 2'
 end
 local function renew_beside(key, fields)

@@ -18,6 +18,10 @@ export interface ClientUnderTest {
 export interface Scene extends ClientUnderTest {
   readonly silent: boolean
   readonly keepsOrder: boolean
+  /** Of this case alone: on a Cluster, messages of an earlier one may still be under way. */
+  readonly channel: string
+  /** What was heard. On a Cluster, who moves to another node may hear there what it has heard before. */
+  heardBy(recorder: Recorder): string[]
   command(...args: string[]): Promise<unknown>
   /** Ends every connection of the server but the harness's own. */
   cutAll(): Promise<void>

@@ -2,7 +2,7 @@
 -- Reply: as acquire, and 5 key reason: what stands in the place of a lock of 2013 is none
 
 local function acquire_beside(key, fields)
-  local id, may_wait, claim = parse_claim(fields)
+  local id, queue, claim = parse_claim(fields)
   local s = load(key, id)
   sweep(s)
   if s.mine then
@@ -24,6 +24,6 @@ local function acquire_beside(key, fields)
     pump(s)
     if s.used > 0 then show(key) end
   end
-  if not may_wait then return '2' end
+  if queue == '0' then return '2' end
   return '0 0 ' .. text(math.max(old, s.ends and s.ends - now or 0)) .. ' 2'
 end
