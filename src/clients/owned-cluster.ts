@@ -25,6 +25,8 @@ export interface OwnedClusterOptions {
 
 /** The map is asked for no more often than this. */
 const LOOK_EVERY_MS = 50
+/** For the first map all primaries are waited for so long at most; less than the first request may take. */
+const FIRST_OPENING_MS = 3_500
 /** While there is no map, or a primary is away, it is looked for this often. */
 const SEEK_EVERY_MS = 250
 
@@ -241,7 +243,9 @@ class OwnedCluster implements RedisClient {
     this.owners = owners
     const addresses = new Set(owners.filter((owner) => owner !== undefined))
     const primaries = [...addresses].map((address) => this.open(address))
-    await Promise.all(primaries.map((node) => node.whenUp().catch(() => {})))
+    // At first nobody is kept waiting for other nodes, and all are better than some.
+    const limitMs = this.present.length === 0 ? FIRST_OPENING_MS : undefined
+    await Promise.all(primaries.map((node) => node.whenUp(limitMs).catch(() => {})))
     if (this.closed) return
     this.present = primaries
     for (const [address, node] of this.nodes) {

@@ -74,14 +74,14 @@ export class OwnedNode implements ClusterNode {
   }
 
   /** Rejects when an attempt to connect failed, or takes too long. */
-  async whenUp(): Promise<void> {
+  async whenUp(limitMs = OPENING_MS): Promise<void> {
     if (this.isUp) return
     let unwatch = (): void => {}
     const opened = new Promise<void>((resolve, reject) => {
       unwatch = this.client.watch({ up: resolve, down: reject })
       this.client.connect()
     })
-    await this.inTime(OPENING_MS, opened).finally(unwatch)
+    await this.inTime(limitMs, opened).finally(unwatch)
   }
 
   /** A request went unanswered. More than one in a row: the connection may be dead without a sign of it. */

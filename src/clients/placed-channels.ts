@@ -31,6 +31,8 @@ interface Place {
 
 export class PlacedChannels {
   private readonly places = new Map<string, Place>()
+  /** Where a channel stood last: others that may be anywhere go there too, on the same connection. */
+  private lastAddress: string | undefined
   private timer: Timer | undefined
   private closed = false
 
@@ -89,7 +91,7 @@ export class PlacedChannels {
   private async seek(place: Place): Promise<void> {
     const { channel, listeners } = place
     for (let tries = 1; ; tries++) {
-      const address = this.homes.homeOf(channel, place.address)
+      const address = this.homes.homeOf(channel, place.address ?? this.lastAddress)
       if (address === undefined) throw new ClientError('CONNECTION', 'no node of the Cluster is known to have the channel')
       if (address === place.address) return
       place.end?.().catch(() => {})
@@ -103,6 +105,7 @@ export class PlacedChannels {
         if (this.places.get(channel) !== place) return void end().catch(() => {})
         place.end = end
         place.address = address
+        this.lastAddress = address
         return
       } catch (error) {
         // Another kind of refusal will be repeated anywhere.

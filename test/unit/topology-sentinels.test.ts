@@ -54,6 +54,18 @@ describe('where the primary is', () => {
     expect(await look([1, 2], [2, 1], [1, 2])).toBe('10.0.0.1:1')
   })
 
+  test('is believed again when a majority knows nothing of that failover for ten seconds: the sentinels are new', async () => {
+    expect(await look([1, 5], [1, 5], [1, 5])).toBe('10.0.0.1:1')
+    for (let i = 0; i < 5; i++) expect(await look([2, 0], [2, 0], [2, 0])).toBe('10.0.0.1:1')
+    for (const sentinel of sentinels.slice(1)) sentinel.away = true
+    expect(await look([2, 0])).toBe('10.0.0.1:1')
+    for (const sentinel of sentinels) sentinel.away = false
+    expect(await look([2, 0], [2, 0], [2, 0])).toBe('10.0.0.1:2')
+    // Each time anew.
+    expect(await look([1, 5], [2, 0], [2, 0])).toBe('10.0.0.1:1')
+    expect(await look([2, 0], [2, 0], [2, 0])).toBe('10.0.0.1:1')
+  })
+
   test('may change without a failover: somebody reconfigured them', async () => {
     expect(await look([1, 0], [1, 0], [1, 0])).toBe('10.0.0.1:1')
     expect(await look([2, 0], [2, 0], [2, 0])).toBe('10.0.0.1:2')

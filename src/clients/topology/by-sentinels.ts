@@ -13,6 +13,8 @@ import { within } from './within.js'
 const LOOK_MS = 1_000
 /** The others are waited for this long when a majority has answered. */
 const GRACE_MS = 100
+/** Sentinels tell each other of a failover every two seconds. When a majority does not know of one for so long, they were set up anew. */
+const FORGET_MS = 10_000
 /** What sentinels publish when a replica has been promoted, and when the failover is over; the words in them are not needed. */
 const CHANNELS = ['+promoted-slave', '+switch-master'] as const
 
@@ -35,6 +37,8 @@ export class BySentinels implements Finder {
   private readonly ends: (() => void)[] = []
   /** The word of the latest failover that was heard of. */
   private newest: Word | undefined
+  /** Since when no sentinel knows of it. */
+  private behindSinceMs: number | undefined
   private closed = false
 
   constructor(
@@ -49,11 +53,25 @@ export class BySentinels implements Finder {
       const errors = words.map((word, i) => describeError(this.set.sentinels[i] as NamedNode, word as ClientError))
       throw new ClientError('CONNECTION', `no sentinel tells where the primary ${JSON.stringify(this.set.name)} is: ${errors.join('; ')}`)
     }
-    // The one that leads a failover knows of it before the others, and one that was away after them: there is no way back.
-    const newest = known.reduce((best, word) => (word.epoch > best.epoch ? word : best))
-    if (this.newest === undefined || newest.epoch >= this.newest.epoch) this.newest = newest
-    const { host, port } = this.newest
+    const { host, port } = this.believe(known)
     return this.set.targetAt(host, port)
+  }
+
+  /** The one that leads a failover knows of it before the others, and one that was away after them: there is no way back, but for new sentinels. */
+  private believe(known: readonly Word[]): Word {
+    const word = known.reduce((best, one) => (one.epoch > best.epoch ? one : best))
+    if (this.newest === undefined || word.epoch >= this.newest.epoch) {
+      this.newest = word
+      this.behindSinceMs = undefined
+      return word
+    }
+    const nowMs = this.clock.now()
+    this.behindSinceMs ??= nowMs
+    const isMajority = known.length >= majorityOf(this.set.sentinels.length)
+    if (!isMajority || nowMs - this.behindSinceMs < FORGET_MS) return this.newest
+    this.newest = word
+    this.behindSinceMs = undefined
+    return word
   }
 
   listen(news: () => void): void {

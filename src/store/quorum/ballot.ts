@@ -22,7 +22,9 @@ export class Ballot {
   readonly votes: Vote[]
   /** Whether a request may have reached the server. */
   readonly sent: boolean[]
-  /** Grants with tokens up to this were given back to the server: news of them are old. */
+  /** Whether a request was never answered and may reach the server yet. */
+  readonly stray: boolean[]
+  /** Grants with tokens up to this are being given back to the server, whatever is heard of them. */
   private readonly yielded: number[]
   private readonly pushes: number[]
 
@@ -35,6 +37,7 @@ export class Ballot {
     this.ticket = request.ticket > 0 ? request.ticket : proposedUs
     this.votes = new Array(voters).fill(undefined)
     this.sent = new Array(voters).fill(false)
+    this.stray = new Array(voters).fill(false)
     this.yielded = new Array(voters).fill(0)
     this.pushes = new Array(voters).fill(0)
   }
@@ -47,6 +50,7 @@ export class Ballot {
   /** A server's answer to a request. A grant that was pushed meanwhile is later than the word that it has to wait. */
   answer(index: number, reply: ClaimReply, pushesBefore: number): void {
     const vote = this.votes[index]
+    if (reply.status === 'granted' && reply.fencingToken <= (this.yielded[index] as number)) return
     if (vote?.status === 'granted') {
       if (reply.status === 'waiting' && this.pushes[index] !== pushesBefore) return
       // A lease is never shortened, also not by asking for a shorter one.
@@ -71,11 +75,13 @@ export class Ballot {
     this.votes[index] = undefined
   }
 
-  /** What the server granted is being given back to it. */
-  yield(index: number): void {
+  /** What the server granted is to be given back to it; returns the token of that, or undefined when there is nothing. */
+  yield(index: number): number | undefined {
     const vote = this.votes[index]
-    if (vote?.status === 'granted') this.yielded[index] = vote.fencingToken
+    if (vote?.status !== 'granted') return undefined
+    this.yielded[index] = vote.fencingToken
     this.votes[index] = undefined
+    return vote.fencingToken
   }
 
   /** A server confirmed the lease, and knows a token that is at least this one. */

@@ -8,6 +8,7 @@
  */
 
 import type { Clock, Timer } from '../../util/clock.js'
+import type { RedisStore } from '../redis/redis-store.js'
 import { type ClaimReply, type ClaimRequest, type Grant, SPARE_TOKENS, StoreFailure } from '../store.js'
 import { Ballot } from './ballot.js'
 import type { HybridClock } from './hybrid-clock.js'
@@ -32,6 +33,8 @@ const SETTLINGS = 5
 
 /** A claim that nobody asked for again in this time and its lease is forgotten. */
 const FORGET_MS = 60_000
+
+type Ask = (store: RedisStore) => Promise<ClaimReply>
 
 interface Round {
   readonly returns: Returns<ClaimReply>
@@ -121,7 +124,7 @@ export class Election {
     this.touch(candidacy)
     const round = beginRound(this.voters.length, this.clock.now())
     candidacy.round = round
-    for (const index of this.voters.keys()) this.request(candidacy, index, proposedUs, false, round)
+    for (const index of this.voters.keys()) this.request(candidacy, index, proposedUs, round)
     this.worry ??= this.clock.after(WORRY_MS, () => this.lookForSilence())
     return round.ended
   }
@@ -174,7 +177,7 @@ export class Election {
     for (const candidacy of this.byId.values()) {
       const { ballot, told } = candidacy
       if (told !== undefined || !ballot.request.queue || ballot.votes[index]?.status === 'waiting') continue
-      this.request(candidacy, index, proposedUs, false)
+      this.request(candidacy, index, proposedUs)
     }
   }
 
@@ -198,29 +201,32 @@ export class Election {
     this.worry?.cancel()
   }
 
-  private request(candidacy: Candidacy, index: number, proposedUs: number, yields: boolean, round?: Round): void {
+  private request(candidacy: Candidacy, index: number, proposedUs: number, round?: Round): void {
+    const { request } = candidacy.ballot
+    this.put(candidacy, index, proposedUs, (store) => store.acquire(request), round)
+  }
+
+  /** Makes a request for a claim to one server, and heeds what comes of it. */
+  private put(candidacy: Candidacy, index: number, proposedUs: number, ask: Ask, round?: Round): void {
     const { ballot } = candidacy
-    const { request } = ballot
     ballot.sent[index] = true
-    if (yields) ballot.yield(index)
     const pushes = ballot.pushesSoFar(index)
-    const voter = this.voters[index] as Voter
     const look = () => candidacy.over || this.consider(candidacy)
-    voter
-      .ask(proposedUs, (store) => (yields ? store.yield(request) : store.acquire(request)))
-      .then(
-        (reply) => {
-          if (reply.status === 'granted') this.proposals.see(reply.fencingToken + SPARE_TOKENS)
-          ballot.answer(index, reply, pushes)
-          round?.returns.answer(index, reply)
-          look()
-        },
-        (error) => {
-          ballot.fail(index)
-          round?.returns.fail(index, toFailure(error))
-          look()
-        },
-      )
+    ;(this.voters[index] as Voter).ask(proposedUs, ask).then(
+      (reply) => {
+        if (reply.status === 'granted') this.proposals.see(reply.fencingToken + SPARE_TOKENS)
+        ballot.answer(index, reply, pushes)
+        round?.returns.answer(index, reply)
+        look()
+      },
+      (error) => {
+        const failure = toFailure(error)
+        if (failure.kind === 'unreachable') ballot.stray[index] = true
+        ballot.fail(index)
+        round?.returns.fail(index, failure)
+        look()
+      },
+    )
   }
 
   /** Something is known that was not before. */
@@ -293,7 +299,6 @@ export class Election {
       if (open > 0 && this.voters.length - failed >= majorityOf(this.voters.length)) return
       this.endRound(candidacy)
       round.reject(noMajority(this.voters, round.returns))
-      if (!ballot.request.queue) this.abandon(candidacy)
       return
     }
     if (open > 0 && !round.graceIsOver) {
@@ -318,16 +323,14 @@ export class Election {
     candidacy.settled += 1
     ballot.request = { ...ballot.request, ticket: ballot.ticket }
     const proposedUs = this.proposals.next()
+    const { request } = ballot
+    const goes = candidacy.settled > SETTLINGS
     for (const index of this.voters.keys()) {
-      const isGranted = ballot.isGrantedBy(index)
-      if (isGranted && candidacy.settled > SETTLINGS) {
-        // Others have the rest, and keep it. It is asked for again with everything else, or when they let go.
-        ballot.yield(index)
-        this.giveBack(index, ballot.request, true)
-      } else {
-        // A server that could not tell of its grant is found to have made it.
-        this.request(candidacy, index, proposedUs, isGranted)
-      }
+      const token = ballot.yield(index)
+      // A server that could not tell of its grant is found to have made it.
+      if (token === undefined) this.request(candidacy, index, proposedUs)
+      // Others have the rest, and keep it. It is asked for again with everything else, or when they let go.
+      else this.put(candidacy, index, proposedUs, (store) => (goes ? store.leave(request, token) : store.yield(request, token)))
     }
   }
 

@@ -1,5 +1,6 @@
 /** Asks every server the same and decides by a majority of their answers: the only place where a majority is counted for one question. */
 
+import type { Clock, Timer } from '../../util/clock.js'
 import { StoreFailure } from '../store.js'
 
 /** ⌊n/2⌋ + 1: any two majorities have a server in common. */
@@ -43,8 +44,15 @@ export class Returns<T> {
   }
 }
 
+/** For how long those that have not answered are waited for once it is decided. */
+export interface Grace {
+  readonly clock: Clock
+  readonly graceMs: number
+}
+
 /**
- * Asks all of them at once. Resolves as soon as `decide` can tell from what is there; what comes later is heard by nobody.
+ * Asks all of them at once. Resolves as soon as `decide` can tell from what is there; what comes later is heard by nobody. With a grace, the
+ * others have so long to answer too.
  *
  * @throws StoreFailure naming every server that failed, when so many did that there is no majority, or nothing could be decided
  */
@@ -52,12 +60,21 @@ export function poll<V extends { readonly describe: string }, T, R>(
   voters: readonly V[],
   ask: (voter: V, index: number) => Promise<T>,
   decide: (returns: Returns<T>) => R | undefined,
+  grace?: Grace,
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     const returns = new Returns<T>(voters.length)
+    let timer: Timer | undefined
     const look = () => {
       const result = decide(returns)
-      if (result !== undefined) return resolve(result)
+      if (result !== undefined) {
+        if (grace === undefined || returns.open === 0) {
+          timer?.cancel()
+          return resolve(result)
+        }
+        timer ??= grace.clock.after(grace.graceMs, () => resolve(decide(returns) ?? result))
+        return
+      }
       if (returns.open === 0 || voters.length - returns.failed < majorityOf(voters.length)) reject(noMajority(voters, returns))
     }
     for (const [index, voter] of voters.entries()) {

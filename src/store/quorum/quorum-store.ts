@@ -41,6 +41,9 @@ export interface QuorumStoreOptions extends Omit<VoterOptions, 'client' | 'descr
 /** So long a server may take to listen once a majority does. */
 const LISTEN_GRACE_MS = 100
 
+/** And so long to let go of a lock that a majority has let go of. */
+const RELEASE_GRACE_MS = 20
+
 interface Renewal {
   readonly name: string
   readonly id: string
@@ -90,40 +93,32 @@ export class QuorumStore implements LockStore {
 
   async listen(session: string, listener: SessionListener): Promise<() => Promise<void>> {
     this.listeners.set(session, listener)
-    const listening = this.voters.map((voter, index) => voter.listen(session, this.ear(index, voter, listener)))
+    // A claim that came before the others listen would not be told of their grants.
     await poll(
       this.voters,
-      async (_, index) => listening[index],
+      (voter, index) => voter.listen(session, this.ear(index, voter, listener)).then(() => true),
       (returns) => returns.answered >= this.majority || undefined,
+      { clock: this.clock, graceMs: LISTEN_GRACE_MS },
     )
-    // The others most likely do so too in a moment; a claim that came before would not be told of their grants.
-    await new Promise<void>((resolve) => {
-      const timer = this.clock.after(LISTEN_GRACE_MS, resolve)
-      void Promise.allSettled(listening).then(() => {
-        timer.cancel()
-        resolve()
-      })
-    })
     return async () => {
       this.listeners.delete(session)
       await Promise.allSettled(this.voters.map((voter) => voter.leave(session)))
     }
   }
 
-  acquire(request: ClaimRequest): Promise<ClaimReply> {
+  async acquire(request: ClaimRequest): Promise<ClaimReply> {
     if (request.mode === 'counted' && request.limit > 1) {
       const reason = `must be 1 on several independent servers: of ${request.limit} permits each server would grant as many, to different holders`
-      return Promise.reject(new OptionFailure('limit', request.limit, reason))
+      throw new OptionFailure('limit', request.limit, reason)
     }
-    if (request.minReplicas !== undefined && request.minReplicas > 0) {
-      const reason = 'must be 0 on several independent servers: a majority of them has each grant'
-      return Promise.reject(new OptionFailure('minReplicas', request.minReplicas, reason))
-    }
+    refuseReplicas(request.minReplicas)
     const announced = this.electorate.announce(request.ttlMs)
-    return announced === undefined ? this.election.stand(request) : announced.then(() => this.election.stand(request))
+    if (announced !== undefined) await announced
+    return this.election.stand(request)
   }
 
-  async renew(name: string, id: string, ttlMs: number, holder?: Successor): Promise<RenewReply> {
+  async renew(name: string, id: string, ttlMs: number, holder?: Successor, minReplicas?: number): Promise<RenewReply> {
+    refuseReplicas(minReplicas)
     await this.electorate.announce(ttlMs)
     const proposedUs = this.proposals.next()
     const replies: (RenewReply['status'] | undefined)[] = []
@@ -174,6 +169,9 @@ export class QuorumStore implements LockStore {
         } catch (error) {
           this.giveBack(index, name, id, ttlMs, each)
           throw error
+        } finally {
+          // The first took the grant; one that finds nothing leaves word for a request that comes late.
+          if (ballot?.stray[index]) this.giveBack(index, name, id, ttlMs, { withdraw: true })
         }
       },
       (returns) => {
@@ -183,6 +181,8 @@ export class QuorumStore implements LockStore {
         // It was held if a majority did, of which some may have gone.
         return { status: released > 0 && released + returns.failed >= this.majority ? 'released' : 'absent' }
       },
+      // Whoever comes next should not find it taken on one of them.
+      { clock: this.clock, graceMs: RELEASE_GRACE_MS },
     )
   }
 
@@ -311,6 +311,11 @@ export class QuorumStore implements LockStore {
   private onDown(error: Error): void {
     if (this.up < this.majority) this.listeners.forEach((listener) => listener.disconnected(error, false))
   }
+}
+
+function refuseReplicas(minReplicas = 0): void {
+  if (minReplicas === 0) return
+  throw new OptionFailure('minReplicas', minReplicas, 'must be 0 on several independent servers: a majority of them has each grant')
 }
 
 /** Until when so many servers keep the lock. */

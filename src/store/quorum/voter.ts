@@ -20,8 +20,11 @@ export interface VoterOptions {
   readonly waiterLifeMs?: number | undefined
 }
 
-/** A server that let a request go unanswered is asked again after this time, by one request. */
+/** A server that let a request go unanswered, or may not vote yet, is asked again after this time, by one request. */
 const SKIP_MS = 1_000
+
+/** What a server says that has no word of whether it may vote; see lua/includes/voter.lua. */
+const FORGOTTEN = /^NOVOTE no memory/
 
 export class Voter {
   readonly describe: string
@@ -77,7 +80,7 @@ export class Voter {
       },
       (error) => {
         const failure = toFailure(error)
-        if (failure.replyCode === 'NOVOTE') return this.askWhenAdmitted(proposedUs, request)
+        if (FORGOTTEN.test(failure.message)) return this.askWhenAdmitted(proposedUs, request)
         return this.failed(failure)
       },
     )
@@ -120,7 +123,7 @@ export class Voter {
   }
 
   private failed(failure: StoreFailure): never {
-    if (failure.kind === 'unreachable' && failure.replyCode === '') {
+    if (failure.kind === 'unreachable' && (failure.replyCode === '' || failure.replyCode === 'NOVOTE')) {
       this.lastFailure = failure
       this.skipUntilMs = this.clock.now() + SKIP_MS
     }

@@ -101,15 +101,20 @@ export class RedisStore implements LockStore {
   }
 
   acquire(request: ClaimRequest): Promise<ClaimReply> {
-    return this.claim(request, request.queue ? 1 : 0)
+    return this.claim(request, request.queue ? '1' : '0')
   }
 
-  /** As `acquire` with a place in the queue; but what is held under this id already goes to whoever is first in the queue. */
-  yield(request: ClaimRequest): Promise<ClaimReply> {
-    return this.claim(request, 2)
+  /** As `acquire` with a place in the queue; but a grant up to this token goes back to whoever is first in the queue. */
+  yield(request: ClaimRequest, fencingToken: number): Promise<ClaimReply> {
+    return this.claim(request, `2:${fencingToken}`)
   }
 
-  private claim(request: ClaimRequest, queue: 0 | 1 | 2): Promise<ClaimReply> {
+  /** Lets go of a grant up to this token, and asks for nothing. */
+  leave(request: ClaimRequest, fencingToken: number): Promise<ClaimReply> {
+    return this.claim(request, `3:${fencingToken}`)
+  }
+
+  private claim(request: ClaimRequest, queue: string): Promise<ClaimReply> {
     const { id, permits, limit, ttlMs, priority, ticket, info } = request
     const mode = request.mode === 'exclusive' ? 'x' : 'c'
     const wake = this.inbox.wakeOf(sessionOf(id), request.name)

@@ -376,10 +376,11 @@ return own_token, own_followed
 end
 local function parse_claim(fields)
 local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
-string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) ([012]) (%S) (.*)$')
-return id, queue, {
+string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%S+) (%S) (.*)$')
+local how, upto = string.match(queue, '^(%d):?(%d*)$')
+return id, how, {
 mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
-ticket = tonumber(ticket), wake = wake, info = info,
+ticket = tonumber(ticket), wake = wake, info = info, upto = tonumber(upto ~= '' and upto or nil),
 }
 end
 local function granted(token, lease, followed)
@@ -388,12 +389,14 @@ end
 local function waiting(s, ticket, waiters)
 return table.concat({ '0', text(ticket), text(s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW), waiters }, ' ')
 end
-local function yield(s, id, claim)
+local function yield(s, id, claim, again)
 redis.call('HDEL', s.key, id)
 s.used, s.mine, s.dirty = s.used - s.mine.permits, nil, true
-local ticket, waiters = enqueue(s, id, claim)
+local ticket, waiters
+if again then ticket, waiters = enqueue(s, id, claim) end
 local token, followed = pump(s, id, claim.ttl)
 save(s)
+if not again then return '2' end
 if token then return granted(token, claim.ttl, followed) end
 return waiting(s, ticket, waiters)
 end
@@ -402,7 +405,8 @@ local id, queue, claim = parse_claim(fields)
 local s = load(key, id)
 sweep(s)
 if s.mine and s.mine.mode == 'w' then return '4' end
-if s.mine and queue == '2' then return yield(s, id, claim) end
+if s.mine and claim.upto and s.mine.token <= claim.upto then return yield(s, id, claim, queue == '2') end
+if queue == '3' then return '2' end
 if s.mine then
 extend(s, id, s.mine, claim.ttl)
 return granted(s.mine.token, claim.ttl, s.ticket and 1 or 0)
@@ -833,10 +837,11 @@ return own_token, own_followed
 end
 local function parse_claim(fields)
 local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
-string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) ([012]) (%S) (.*)$')
-return id, queue, {
+string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%S+) (%S) (.*)$')
+local how, upto = string.match(queue, '^(%d):?(%d*)$')
+return id, how, {
 mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
-ticket = tonumber(ticket), wake = wake, info = info,
+ticket = tonumber(ticket), wake = wake, info = info, upto = tonumber(upto ~= '' and upto or nil),
 }
 end
 local function granted(token, lease, followed)
@@ -845,12 +850,14 @@ end
 local function waiting(s, ticket, waiters)
 return table.concat({ '0', text(ticket), text(s.ends and math.max(0, s.ends - now) or CLAIM_WINDOW), waiters }, ' ')
 end
-local function yield(s, id, claim)
+local function yield(s, id, claim, again)
 redis.call('HDEL', s.key, id)
 s.used, s.mine, s.dirty = s.used - s.mine.permits, nil, true
-local ticket, waiters = enqueue(s, id, claim)
+local ticket, waiters
+if again then ticket, waiters = enqueue(s, id, claim) end
 local token, followed = pump(s, id, claim.ttl)
 save(s)
+if not again then return '2' end
 if token then return granted(token, claim.ttl, followed) end
 return waiting(s, ticket, waiters)
 end
@@ -859,7 +866,8 @@ local id, queue, claim = parse_claim(fields)
 local s = load(key, id)
 sweep(s)
 if s.mine and s.mine.mode == 'w' then return '4' end
-if s.mine and queue == '2' then return yield(s, id, claim) end
+if s.mine and claim.upto and s.mine.token <= claim.upto then return yield(s, id, claim, queue == '2') end
+if queue == '3' then return '2' end
 if s.mine then
 extend(s, id, s.mine, claim.ttl)
 return granted(s.mine.token, claim.ttl, s.ticket and 1 or 0)

@@ -1,15 +1,17 @@
--- Defines acquire. Fields: id mode permits limit ttl priority ticket queue(0|1|2) wake info
---   queue: 0 one attempt; 1 wait; 2 wait, and what is held already goes back to whoever is first in the queue
+-- Defines acquire. Fields: id mode permits limit ttl priority ticket queue(0|1|2:token|3:token) wake info
+--   queue: 0 one attempt; 1 wait; 2 wait, and a grant up to this token goes back to whoever is first in the queue; 3 let go of such a grant, and
+--   ask for nothing. A later grant is none of the business of a request that comes late
 --   wake: p PUBLISH, c PUBLISH on a Cluster, s SPUBLISH, - none
 -- Reply: 1 token lease others-wait(0|1) granted | 0 ticket ms-to-the-next-lease's-end number-of-waiters waiting | 2 busy | 3 limit conflict
 --   | 4 withdrawn
 
 local function parse_claim(fields)
   local id, mode, permits, limit, ttl, priority, ticket, queue, wake, info =
-    string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) ([012]) (%S) (.*)$')
-  return id, queue, {
+    string.match(fields, '^(%S+) (%a) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%S+) (%S) (.*)$')
+  local how, upto = string.match(queue, '^(%d):?(%d*)$')
+  return id, how, {
     mode = mode, permits = tonumber(permits), limit = tonumber(limit), ttl = tonumber(ttl), priority = tonumber(priority),
-    ticket = tonumber(ticket), wake = wake, info = info,
+    ticket = tonumber(ticket), wake = wake, info = info, upto = tonumber(upto ~= '' and upto or nil),
   }
 end
 
@@ -23,12 +25,14 @@ end
 
 -- Of several servers too few granted the same claim: each takes its grant back, and gives it to whoever is first in its queue. That is the same
 -- claim on all of them, be it this one.
-local function yield(s, id, claim)
+local function yield(s, id, claim, again)
   redis.call('HDEL', s.key, id)
   s.used, s.mine, s.dirty = s.used - s.mine.permits, nil, true
-  local ticket, waiters = enqueue(s, id, claim)
+  local ticket, waiters
+  if again then ticket, waiters = enqueue(s, id, claim) end
   local token, followed = pump(s, id, claim.ttl)
   save(s)
+  if not again then return '2' end
   if token then return granted(token, claim.ttl, followed) end
   return waiting(s, ticket, waiters)
 end
@@ -38,7 +42,8 @@ local function acquire(key, fields)
   local s = load(key, id)
   sweep(s)
   if s.mine and s.mine.mode == 'w' then return '4' end
-  if s.mine and queue == '2' then return yield(s, id, claim) end
+  if s.mine and claim.upto and s.mine.token <= claim.upto then return yield(s, id, claim, queue == '2') end
+  if queue == '3' then return '2' end
   if s.mine then
     -- The same request again: its reply was lost, or its wake-up was.
     extend(s, id, s.mine, claim.ttl)
