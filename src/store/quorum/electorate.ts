@@ -4,11 +4,12 @@
  * fsync", redis.io). The server itself keeps the mark by which its scripts know (`lua/includes/voter.lua`); here it is written.
  *
  * A server without a mark among others that have one lost its memory, or is new, which makes no difference. When a majority has none, nobody can
- * have a lock: the servers are new, all of them, or have forgotten together.
+ * have a lock: the servers are new, all of them, or have forgotten together. A server whose mark is of a former run was restarted, and may have
+ * come back with a snapshot from before its last grants; only one that writes each change to disk before it answers has forgotten nothing.
  */
 
 import type { Clock } from '../../util/clock.js'
-import { type Memory, readMemory, readUptimeMs, writeMemory } from '../redis/voter-memory.js'
+import { keepsEverything, type Memory, readMemory, readUptimeMs, writeMemory } from '../redis/voter-memory.js'
 import { StoreFailure } from '../store.js'
 import { majorityOf, poll, type Returns } from './poll.js'
 import type { Voter } from './voter.js'
@@ -42,7 +43,7 @@ export class Electorate {
     const nowMs = this.clock.now()
     const isKnown = leaseMs <= this.announcedMs && (leaseMs <= USUAL_LEASE_MS || nowMs - this.announcedAtMs < ANNOUNCE_AGAIN_MS)
     if (isKnown) return undefined
-    const write = ({ store }: Voter) => writeMemory(store, this.key, undefined, leaseMs).then(() => true)
+    const write = ({ store }: Voter) => writeMemory(store, this.key, { longestMs: leaseMs }).then(() => true)
     const isMajority = (returns: Returns<boolean>) => returns.number() >= majorityOf(this.voters.length) || undefined
     return poll(this.voters, write, isMajority).then(() => {
       this.announcedMs = Math.max(this.announcedMs, leaseMs)
@@ -63,7 +64,7 @@ export class Electorate {
   private async examine(voter: Voter): Promise<void> {
     for (let look = 1; ; look++) {
       const { mine, others, unmarked } = await this.look(voter)
-      if (mine !== 'none') return
+      if (mine !== 'none') return mine.restarted ? this.restarted(voter, [mine, ...others]) : undefined
       if (unmarked >= majorityOf(this.voters.length)) return this.found(voter)
       if (look === LOOKS) return this.sitOut(voter, others)
       await new Promise<void>((resolve) => this.clock.after(LOOK_AGAIN_MS, resolve))
@@ -94,16 +95,28 @@ export class Electorate {
 
   /** All servers are new: those that were not heard yet most likely are too, and a mark that is there stays. */
   private async found(voter: Voter): Promise<void> {
-    const mark = ({ store }: Voter) => writeMemory(store, this.key, 0, this.announcedMs)
+    const mark = ({ store }: Voter) => writeMemory(store, this.key, { longestMs: this.announcedMs, sitOutMs: 0 })
     for (const other of this.voters) if (other !== voter) mark(other).catch(() => undefined)
     await mark(voter)
   }
 
+  /** Since then it has not voted: what it may have forgotten was granted before. */
+  private async restarted({ store }: Voter, known: readonly Memory[]): Promise<void> {
+    const longestMs = this.longestOf(known)
+    const leftMs = longestMs + MARGIN_MS - (await readUptimeMs(store))
+    const sitOutMs = (await keepsEverything(store)) ? 0 : Math.max(0, leftMs)
+    await writeMemory(store, this.key, { longestMs, sitOutMs, restarted: true })
+  }
+
   private async sitOut({ store }: Voter, others: readonly Memory[]): Promise<void> {
-    const longestMs = Math.max(this.announcedMs, ...others.map((memory) => memory.longestMs))
+    const longestMs = this.longestOf(others)
     const uptimeMs = await readUptimeMs(store)
     // One that has been running for longer was emptied at an unknown time.
     const sitOutMs = (uptimeMs < longestMs ? longestMs - uptimeMs : longestMs) + MARGIN_MS
-    await writeMemory(store, this.key, sitOutMs, longestMs)
+    await writeMemory(store, this.key, { longestMs, sitOutMs })
+  }
+
+  private longestOf(known: readonly Memory[]): number {
+    return Math.max(this.announcedMs, ...known.map(({ longestMs }) => longestMs))
   }
 }

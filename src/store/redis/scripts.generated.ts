@@ -11,9 +11,16 @@ local function text(n)
 return string.format('%.0f', n)
 end
 if VOTER then
-local sits_out = redis.call('HGET', VOTER, 'until')
-if not sits_out then return redis.error_reply('NOVOTE no memory of what was granted') end
-if tonumber(sits_out) > now then return redis.error_reply('NOVOTE for ' .. text(sits_out - now) .. ' ms') end
+local mark = redis.call('HMGET', VOTER, 'until', 'run', 'saved')
+if not mark[1] then return redis.error_reply('NOVOTE no memory of what was granted') end
+local saved = redis.pcall('LASTSAVE')
+if type(saved) ~= 'number' or text(saved) ~= mark[3] then
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+if run and run ~= mark[2] then return redis.error_reply('NOVOTE restarted') end
+if type(saved) == 'number' and saved < math.floor(now / 1000) then redis.pcall('HSET', VOTER, 'saved', text(saved)) end
+end
+if tonumber(mark[1]) > now then return redis.error_reply('NOVOTE for ' .. text(mark[1] - now) .. ' ms') end
 end
 local replies = { now_us_text }
 local operations, nested
@@ -549,7 +556,16 @@ return nested and replies or table.concat(replies, '\\n')`
 
 export const markVoter: string = `local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if ARGV[1] ~= '-' then redis.call('HSETNX', KEYS[1], 'until', string.format('%.0f', now + tonumber(ARGV[1]))) end
+if ARGV[1] ~= '-' then
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local mark = redis.call('HMGET', KEYS[1], 'until', 'run')
+if not mark[1] or (ARGV[4] == '1' and mark[2] ~= run) then
+local sits_out = math.max(tonumber(mark[1] or 0), now + tonumber(ARGV[1]))
+redis.call('HSET', KEYS[1], 'until', string.format('%.0f', sits_out), 'run', run)
+redis.call('HDEL', KEYS[1], 'saved')
+end
+end
 if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'longest') or 0) then
 redis.call('HSET', KEYS[1], 'longest', ARGV[2])
 end

@@ -93,6 +93,12 @@ const BASE = {
   recoverMs: 5_000,
 } as const
 
+export const BY_NODES: Topology<ClusterSite> = {
+  name: 'a Cluster of three primaries and three replicas',
+  start: () => startSite(({ seeds }) => ({ options: { nodes: seeds.map(({ port }) => port) } })),
+  ...BASE,
+}
+
 export const BY_NODE_REDIS: Topology<ClusterSite> = {
   name: "a Cluster, by a caller's node-redis 6",
   start: () =>

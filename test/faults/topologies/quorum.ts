@@ -1,5 +1,6 @@
 /** Five independent primaries, of which fewer than a majority fail at a time. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../../support/random.mjs'
 import { CUT, EMPTIED, GatedServer, type Harm, KEEPS_DATA, KILLED, SILENCED, STOPPED } from './gated-server.js'
 import type { Fault, Site, Topology } from './topology.js'
@@ -45,11 +46,23 @@ function minority(what: string, ...harms: readonly Harm[]): Fault<QuorumSite> {
 /** Always the same one: it does not vote for the longest lease that it may have granted, and others must. */
 const FORGETS: Fault<QuorumSite> = { what: `one of five ${EMPTIED.what}`, strike: ({ forgetter }) => EMPTIED.do(forgetter) }
 
+/** Of the same: what it has granted since the snapshot is gone. */
+const GOES_BACK: Fault<QuorumSite> = {
+  what: 'one of five restarted with a snapshot that is a second old',
+  async strike({ forgetter: { server } }) {
+    await server.command('SAVE')
+    await delay(1_000)
+    await server.kill()
+    return () => server.start()
+  },
+}
+
 export const QUORUM: Topology<QuorumSite> = {
   name: 'a quorum of five',
   start: startSite,
   faults: [
     FORGETS,
+    GOES_BACK,
     minority('one of five', KILLED),
     minority('one of five', STOPPED),
     minority('two of five', CUT, SILENCED),

@@ -126,16 +126,6 @@ export const WITH_SENTINELS: Topology<ReplicaSite> = {
   ...TIMES,
 }
 
-export const BY_IOREDIS: Topology<ReplicaSite> = {
-  ...WITH_SENTINELS,
-  name: "the same, by a caller's ioredis 6",
-  start: () =>
-    startSite(3, ({ sentinels, name }) => {
-      const addresses = sentinels.map(({ host, port }) => ({ host, port }))
-      return { options: {}, client: { module: 'ioredis-6', make: 'Redis', args: [{ sentinels: addresses, name, failoverDetector: true }] } }
-    }),
-}
-
 export const CONFIRMED: Topology<ReplicaSite> = {
   ...WITH_SENTINELS,
   name: 'the same, with grants that a replica confirms',
