@@ -18,6 +18,7 @@ const WORKLOADS = [
   'commands',
   'hand-over',
   'idle-waiters',
+  'quorum',
   'scale',
   'memory',
   'import',
