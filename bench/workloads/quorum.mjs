@@ -37,15 +37,31 @@ const CROWDS = [
   { processes: 4, claims: 4 },
 ]
 const EFFORT = {
-  full: { rounds: 5, roundMs: 1_500, warmUpMs: 500, crowds: CROWDS, worksMs: [0, 1], loneMs: 2_000, ids: CONTENDERS },
-  quick: { rounds: 1, roundMs: 400, warmUpMs: 200, crowds: CROWDS, worksMs: [0, 1], loneMs: 800, ids: FASTER },
+  full: {
+    rounds: 3,
+    roundMs: 1_500,
+    warmUpMs: 500,
+    crowds: CROWDS,
+    worksMs: [0, 1],
+    lone: { rounds: 7, roundMs: 1_000, warmUpMs: 4_000 },
+    ids: CONTENDERS,
+  },
+  quick: {
+    rounds: 1,
+    roundMs: 400,
+    warmUpMs: 200,
+    crowds: CROWDS,
+    worksMs: [0, 1],
+    lone: { rounds: 1, roundMs: 800, warmUpMs: 1_500 },
+    ids: FASTER,
+  },
   tiny: {
     rounds: 1,
     roundMs: 50,
     warmUpMs: 20,
-    crowds: [{ processes: 2, claims: 2 }],
+    crowds: [{ processes: 1, claims: 4 }],
     worksMs: [0],
-    loneMs: 20,
+    lone: { rounds: 1, roundMs: 20, warmUpMs: 20 },
     ids: ['halocksmith', 'redis-semaphore-tuned'],
   },
 }
@@ -60,18 +76,18 @@ const MAJORITY = 'majority'
 
 /** @param {import('./index.mjs').Bench} bench */
 export async function run(bench) {
-  const { ids, rounds, roundMs, loneMs } = EFFORT[bench.effort]
+  const { ids, rounds, roundMs } = EFFORT[bench.effort]
   const { present, notes } = await contenders(ids)
   const five = [bench.server.port, ...(await startServers(bench, SERVERS - 1))]
   // One that is of two quorums would look to the larger like one that others have forgotten.
   const three = await startServers(bench, SMALL)
-  const lone = await measureLone(bench, [three, five])
+  const lone = await measureLone(bench, bench.effort === 'tiny' ? [three] : [three, five])
   const all = await measureContended(bench, present, five.map(urlOf))
   return {
     tables: [loneTable(lone), ...contendedTables(all)],
     figures: measuredOnly([...loneFigures(lone), ...contendedFigures(all)]),
     notes,
-    numbers: { rounds, roundMs, loneMs, lone, contenders: all },
+    numbers: { rounds, roundMs, lone, contenders: all },
   }
 }
 
@@ -92,7 +108,7 @@ const urlOf = (/** @type {number} */ port) => `redis://127.0.0.1:${port}`
  * @returns {Promise<Lone[]>}
  */
 async function measureLone({ effort, startWorkers }, groups) {
-  const { rounds, loneMs, warmUpMs } = EFFORT[effort]
+  const { rounds, roundMs, warmUpMs } = EFFORT[effort].lone
   const networks = await startWorkers(groups.map((ports) => ({ id: NETWORK, ports, delayMs: DELAY_MS })))
   const far = await callAll(networks, 'urls')
   const cases = groups.flatMap((ports, i) => [
@@ -100,8 +116,8 @@ async function measureLone({ effort, startWorkers }, groups) {
     { servers: ports.length, delayMs: DELAY_MS, urls: far[i] },
   ])
   const workers = await startWorkers(cases.map(({ urls }) => ({ id: MAJORITY, urls })))
-  await callAll(workers, 'majority', 2 * warmUpMs)
-  const measured = await interleave(rounds, workers, async (worker) => latencyRound(await worker.call('majority', loneMs)))
+  await callAll(workers, 'majority', warmUpMs)
+  const measured = await interleave(rounds, workers, async (worker) => latencyRound(await worker.call('majority', roundMs)))
   await stopAll([...workers, ...networks])
   return cases.map(({ servers, delayMs }, i) => {
     const of = measured[i] ?? []
