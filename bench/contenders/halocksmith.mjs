@@ -8,3 +8,12 @@ import { locksmithLocker } from './locksmith-locker.mjs'
 export async function connect(url) {
   return locksmithLocker(createLocksmith({ url }))
 }
+
+/**
+ * On several independent servers.
+ *
+ * @param {readonly string[]} urls
+ */
+export async function connectQuorum(urls) {
+  return locksmithLocker(createLocksmith({ nodes: [...urls] }))
+}

@@ -24,16 +24,20 @@ import { missingPackages } from '../harness/packages.mjs'
  * @property {'raw' | 'ours' | 'theirs'} kind
  * @property {readonly string[]} packages that this folder brings
  * @property {() => Promise<(url: string) => Promise<Locker>>} load
+ * @property {() => Promise<(urls: readonly string[]) => Promise<Locker>>} [loadQuorum] on several independent servers
  * @property {() => Promise<string | undefined>} [objection] why it can't be measured although its packages are there
  */
 
-/** @typedef {Omit<Entry, 'load' | 'objection'> & { id: string }} Contender what is told of one, with the numbers too */
+/** @typedef {Omit<Entry, 'load' | 'loadQuorum' | 'objection'> & { id: string }} Contender what is told of one, with the numbers too */
 
 /** @type {Record<string, Entry>} */
 const ENTRIES = {
   raw: onNodeRedis('raw', 'raw limit, node-redis', async () => (await import('./raw.mjs')).connect),
   'raw-defaults': onNodeRedis('raw', "raw, node-redis' default settings", async () => (await import('./raw-defaults.mjs')).connect),
-  halocksmith: onNodeRedis('ours', 'halocksmith', async () => (await import('./halocksmith.mjs')).connect),
+  halocksmith: {
+    ...onNodeRedis('ours', 'halocksmith', async () => (await import('./halocksmith.mjs')).connect),
+    loadQuorum: async () => (await import('./halocksmith.mjs')).connectQuorum,
+  },
   'halocksmith-remote': {
     ...onNodeRedis('ours', 'halocksmith, no local hand-over', async () => (await import('./halocksmith-remote.mjs')).connect),
     objection: async () => (await import('./halocksmith-remote.mjs')).objection(),
@@ -54,20 +58,27 @@ const ENTRIES = {
     async () => (await import('./raw-ioredis.mjs')).connectPipelining,
   ),
   'halocksmith-ioredis': onIoredis('ours', 'halocksmith, ioredis', [], async () => (await import('./halocksmith-ioredis.mjs')).connect),
-  redlock: onIoredis('theirs', 'redlock', ['redlock'], async () => (await import('./redlock.mjs')).connect),
-  'redlock-tuned': onIoredis('theirs', 'redlock, 3-5 ms polling', ['redlock'], async () => (await import('./redlock.mjs')).connectTuned),
-  'redis-semaphore': onIoredis(
-    'theirs',
-    'redis-semaphore',
-    ['redis-semaphore'],
-    async () => (await import('./redis-semaphore.mjs')).connect,
-  ),
-  'redis-semaphore-tuned': onIoredis(
-    'theirs',
-    'redis-semaphore, 2 ms polling',
-    ['redis-semaphore'],
-    async () => (await import('./redis-semaphore.mjs')).connectTuned,
-  ),
+  redlock: {
+    ...onIoredis('theirs', 'redlock', ['redlock'], async () => (await import('./redlock.mjs')).connect),
+    loadQuorum: async () => (await import('./redlock.mjs')).connectQuorum,
+  },
+  'redlock-tuned': {
+    ...onIoredis('theirs', 'redlock, 3-5 ms polling', ['redlock'], async () => (await import('./redlock.mjs')).connectTuned),
+    loadQuorum: async () => (await import('./redlock.mjs')).connectQuorumTuned,
+  },
+  'redis-semaphore': {
+    ...onIoredis('theirs', 'redis-semaphore', ['redis-semaphore'], async () => (await import('./redis-semaphore.mjs')).connect),
+    loadQuorum: async () => (await import('./redis-semaphore.mjs')).connectQuorum,
+  },
+  'redis-semaphore-tuned': {
+    ...onIoredis(
+      'theirs',
+      'redis-semaphore, 2 ms polling',
+      ['redis-semaphore'],
+      async () => (await import('./redis-semaphore.mjs')).connectTuned,
+    ),
+    loadQuorum: async () => (await import('./redis-semaphore.mjs')).connectQuorumTuned,
+  },
   'redlock-universal': onIoredis(
     'theirs',
     'redlock-universal, ioredis',
@@ -121,6 +132,20 @@ export async function connect(id, url) {
 }
 
 /**
+ * The same on several independent servers, a majority of which decides.
+ *
+ * @param {string} id
+ * @param {readonly string[]} urls
+ * @returns {Promise<Locker>}
+ */
+export async function connectQuorum(id, urls) {
+  const { loadQuorum } = entry(id)
+  if (!loadQuorum) throw new Error(`${id} locks on one server only`)
+  const open = await loadQuorum()
+  return open(urls)
+}
+
+/**
  * Those of them that can be measured here.
  *
  * @param {readonly string[]} ids
@@ -132,7 +157,7 @@ export async function contenders(ids) {
   /** @type {string[]} */
   const notes = []
   for (const id of ids) {
-    const { load: _, objection, ...rest } = entry(id)
+    const { load: _, loadQuorum: __, objection, ...rest } = entry(id)
     const missing = missingPackages(rest.packages)
     const why = missing.length > 0 ? `not installed: ${missing.join(', ')}` : await objection?.()
     if (why === undefined) present.push({ id, ...rest })

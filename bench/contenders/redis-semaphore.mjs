@@ -1,7 +1,9 @@
 // @ts-check
-/** redis-semaphore, a mutex and a semaphore. It asks again every 10 ms; a lease of 10 s is renewed. */
+/** redis-semaphore: a mutex, one on several servers, and a semaphore. It asks again every 10 ms; a lease of 10 s is renewed. */
 import Redis from 'ioredis'
-import { Mutex, Semaphore } from 'redis-semaphore'
+import { Mutex, RedlockMutex, Semaphore } from 'redis-semaphore'
+
+const TUNED = { retryInterval: 2, acquireTimeout: 600_000 }
 
 /**
  * @param {string} url
@@ -10,11 +12,6 @@ import { Mutex, Semaphore } from 'redis-semaphore'
  */
 export async function connect(url, settings = {}) {
   const client = new Redis(url)
-  /** @param {any} lock */
-  const taken = async (lock) => {
-    await lock.acquire()
-    return { release: () => lock.release() }
-  }
   return {
     acquire: (name, { ttlMs } = {}) => taken(new Mutex(client, name, ttlMs === undefined ? settings : { ...settings, lockTimeout: ttlMs })),
     acquirePermit: (name, limit) => taken(new Semaphore(client, name, limit, settings)),
@@ -30,5 +27,33 @@ export async function connect(url, settings = {}) {
  * @param {string} url
  */
 export function connectTuned(url) {
-  return connect(url, { retryInterval: 2, acquireTimeout: 600_000 })
+  return connect(url, TUNED)
+}
+
+/**
+ * On several independent servers.
+ *
+ * @param {readonly string[]} urls
+ * @param {object} [settings]
+ * @returns {Promise<import('./index.mjs').Locker>}
+ */
+export async function connectQuorum(urls, settings = {}) {
+  const clients = urls.map((url) => new Redis(url))
+  return {
+    acquire: (name) => taken(new RedlockMutex(clients, name, settings)),
+    async close() {
+      for (const client of clients) client.disconnect()
+    },
+  }
+}
+
+/** @param {readonly string[]} urls */
+export function connectQuorumTuned(urls) {
+  return connectQuorum(urls, TUNED)
+}
+
+/** @param {any} lock */
+async function taken(lock) {
+  await lock.acquire()
+  return { release: () => lock.release() }
 }

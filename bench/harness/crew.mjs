@@ -1,6 +1,6 @@
 // @ts-check
 /** The processes of one contender that want the same name: started, warmed up, and measured in rounds. */
-import { connect } from '../contenders/index.mjs'
+import { connect, connectQuorum } from '../contenders/index.mjs'
 import { checkExclusion, checkLimit, contend, summarize, visitsOf } from './contention.mjs'
 import { interleave } from './rounds.mjs'
 import { mediansOf } from './stats.mjs'
@@ -30,11 +30,12 @@ const WATCH_MS = 20
  * @param {Contender} contender
  * @param {Crowd} crowd
  * @param {number} warmUpMs
+ * @param {readonly string[]} [urls] of several independent servers to lock on, of which the bench's own is one: its commands are counted
  * @returns {Promise<Crew>}
  */
-export async function prepareCrew({ server, startWorkers }, contender, crowd, warmUpMs) {
+export async function prepareCrew({ server, startWorkers }, contender, crowd, warmUpMs, urls) {
   const { processes, claims, limit } = crowd
-  const workers = await startWorkers(new Array(processes).fill({ id: contender.id, url: server.url }))
+  const workers = await startWorkers(new Array(processes).fill({ id: contender.id, url: server.url, urls }))
   const warmUp = { name: `warm-up of ${contender.id}`, claims, limit, workMs: 0, durationMs: warmUpMs }
   await callAll(workers, 'contend', warmUp)
   const inside = await commandsInScripts(server, () => callAll(workers, 'contend', { ...warmUp, durationMs: WATCH_MS }))
@@ -152,10 +153,10 @@ export function contendedRow({
 /**
  * In a worker.
  *
- * @param {{ id: string, url: string }} setup
+ * @param {{ id: string, url: string, urls?: readonly string[] }} setup
  */
-export async function makeWorker({ id, url }) {
-  const locker = await connect(id, url)
+export async function makeWorker({ id, url, urls }) {
+  const locker = await (urls === undefined ? connect(id, url) : connectQuorum(id, urls))
   return {
     contend: (/** @type {import('./contention.mjs').Contention} */ contention) => contend(locker, contention),
     close: () => locker.close(),

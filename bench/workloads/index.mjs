@@ -8,6 +8,7 @@ import * as latency from './latency.mjs'
 import * as manyProcesses from './many-processes.mjs'
 import * as memory from './memory.mjs'
 import * as oneProcess from './one-process.mjs'
+import * as quorum from './quorum.mjs'
 import * as scale from './scale.mjs'
 import * as semaphore from './semaphore.mjs'
 import * as throughput from './throughput.mjs'
@@ -50,6 +51,7 @@ export const workloads = [
   commands,
   handOver,
   idleWaiters,
+  quorum,
   scale,
   memory,
   imports,

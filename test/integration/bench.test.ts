@@ -18,6 +18,7 @@ const WORKLOADS = [
   'commands',
   'hand-over',
   'idle-waiters',
+  'quorum',
   'scale',
   'memory',
   'import',
@@ -50,7 +51,7 @@ test('every workload runs, prints its table and its figures, and writes its numb
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}, 60_000)
+}, 120_000)
 
 test('a workload that does not exist is refused, with those that do', async () => {
   const failed = await bench('--only', 'everything').catch((error) => error)
