@@ -165,7 +165,8 @@ test('a lock that is held for long outlasts the restart of one server after anot
     await server.kill()
     await server.start()
     // It is empty, and as good as new for this test.
-    await server.command('HSET', '__halocksmith:voter', 'until', '0', 'longest', '30000')
+    const run = /^run_id:(\w+)/m.exec(await server.command('INFO', 'server'))?.[1] as string
+    await server.command('HSET', '__halocksmith:voter', 'until', '0', 'longest', '30000', 'run', run)
     await until(async () => (await server.command('HEXISTS', '__halocksmith:{long}', 'used')) === 1, {
       what: `the lock is on ${nodes[index]}`,
     })

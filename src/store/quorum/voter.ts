@@ -24,7 +24,7 @@ export interface VoterOptions {
 const SKIP_MS = 1_000
 
 /** What a server says that has no word of whether it may vote; see lua/includes/voter.lua. */
-const FORGOTTEN = /^NOVOTE no memory/
+const FORGOTTEN = /^NOVOTE (?:no memory|restarted)/
 
 export class Voter {
   readonly describe: string

@@ -27,6 +27,8 @@ export interface StoreHarness {
   readonly seesWhoIsGone?: boolean
   /** Why the store refuses claims on one of several permits; without it, it grants them. */
   readonly refusesLimits?: string
+  /** True: a grant may come from too few servers, or untold; waiters are to ask again every `checkEveryMs`, as they do in a locksmith. */
+  readonly asksRegularly?: boolean
   /** True: the store does not tell a waiter of its grant, but that it should ask, as on a Cluster. What only such a push can show is skipped. */
   readonly hintsOnly?: boolean
 }
@@ -202,6 +204,7 @@ export class Session implements SessionListener {
   leave: () => Promise<void> = async () => undefined
   private claims = 0
   private readonly requests = new Map<string, ClaimRequest>()
+  private readonly sent = new Map<string, Claimed<ClaimReply>>()
 
   constructor(
     private readonly lab: Lab,
@@ -239,7 +242,9 @@ export class Session implements SessionListener {
   }
 
   async send(request: ClaimRequest): Promise<Claimed<ClaimReply>> {
-    return { request, id: request.id, reply: await this.store.acquire(request) }
+    const claimed = { request, id: request.id, reply: await this.store.acquire(request) }
+    this.sent.set(request.id, claimed)
+    return claimed
   }
 
   /** Claims what must be free. */
@@ -272,6 +277,7 @@ export class Session implements SessionListener {
   /** The pushed grant of a waiting claim. */
   async hears(id: string): Promise<Heard> {
     if (this.lab.harness.hintsOnly) await this.asksWhenTold(id)
+    if (this.lab.harness.asksRegularly) await this.asksRegularly(id)
     return this.lab.arrival(`the grant of ${id}`, () => this.grants.find((heard) => heard.id === id))
   }
 
@@ -279,6 +285,7 @@ export class Session implements SessionListener {
   async enters(claimed: Claimed<Waiting>): Promise<Grant> {
     const { id, request } = claimed
     if (this.lab.harness.hintsOnly) return (await this.hears(id)).grant
+    if (this.lab.harness.asksRegularly) await this.asksRegularly(id)
     const heard = await this.lab.arrival(`the grant of ${id}`, () => {
       return this.grants.find((one) => one.id === id) ?? this.changes.find((changed) => changed === id)
     })
@@ -318,6 +325,21 @@ export class Session implements SessionListener {
   }
 
   /** What a waiter does where it is not told of its grant, but to ask. */
+  /** As a waiter does that may not have been told. */
+  private async asksRegularly(id: string): Promise<void> {
+    const request = this.requests.get(id) as ClaimRequest
+    const reply = this.sent.get(id)?.reply
+    const heard = () => this.grants.some((one) => one.id === id)
+    for (let asked = 0; !heard() && asked < PATIENCE_MS / this.lab.store.checkEveryMs; asked++) {
+      const untilMs = this.lab.now() + this.lab.store.checkEveryMs
+      while (!heard() && this.lab.now() < untilMs) await this.lab.pass(1)
+      if (heard()) return
+      const ticket = reply?.status === 'waiting' ? reply.ticket : request.ticket
+      const again = await this.store.acquire({ ...request, ticket })
+      if (again.status === 'granted') this.granted(id, again)
+    }
+  }
+
   private async asksWhenTold(id: string): Promise<void> {
     const request = this.requests.get(id) as ClaimRequest
     for (let asked = 0; !this.grants.some((heard) => heard.id === id); ) {
