@@ -41,7 +41,10 @@ export interface Locksmith extends AsyncDisposable {
   using<T>(names: string | string[], options: AcquireOptions, fn: CriticalSection<T>): Promise<T>
   /** One holder at a time. */
   mutex(name: string, options?: AcquireOptions): Mutex
-  /** At most `limit` permits in use at a time; all programs must name the same limit. */
+  /**
+   * At most `limit` permits in use at a time; all programs must name the same limit. On several independent servers it must be 1: an acquire
+   * rejects with LockOptionError otherwise.
+   */
   semaphore(name: string, limit: number, options?: AcquireOptions): Semaphore
   /** Many readers or one writer. */
   readWriteLock(name: string, options?: AcquireOptions): ReadWriteLock

@@ -96,7 +96,8 @@ describe('the reply to a claim', () => {
 test('the reply to a renewal', () => {
   expect(renewReply(answer(1), 300)).toEqual({ status: 'held', validUntilMs: 1_299 })
   expect(renewReply(answer('0'), 300)).toEqual({ status: 'lost' })
-  expect(failure(() => renewReply(answer(2), 300)).kind).toBe('refused')
+  expect(renewReply(answer(2), 300)).toEqual({ status: 'held', validUntilMs: 1_299, tokenRefused: true })
+  expect(failure(() => renewReply(answer(3), 300)).kind).toBe('refused')
   expect(failure(() => renewReply(answer(), 300)).kind).toBe('refused')
 })
 

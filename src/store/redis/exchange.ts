@@ -135,7 +135,9 @@ export class Exchange {
     try {
       return await Promise.race([this.whenUp().then(request), timeout])
     } catch (error) {
-      throw this.failureOf(error)
+      const failure = this.failureOf(error)
+      this.heedRole(failure)
+      throw failure
     } finally {
       timer?.cancel()
       this.others -= 1
