@@ -28,6 +28,9 @@ const WORRY_MS = 500
 /** Grants by several servers of the same claim arrive within this time of each other, unless something is wrong. */
 const TOGETHER_MS = 40
 
+/** So long a claim that came to nothing waits for what it had to be given back. */
+const GIVE_BACK_MS = 20
+
 /** So often is agreement tried for in a row. */
 const SETTLINGS = 5
 
@@ -95,7 +98,7 @@ export class Election {
     /** A claim that waits was granted. */
     private readonly granted: (id: string, grant: Grant) => void,
     /** Takes a claim back from a server. `isKnown`: it is certain that the server granted it. */
-    private readonly giveBack: (index: number, request: ClaimRequest, isKnown: boolean) => void,
+    private readonly giveBack: (index: number, request: ClaimRequest, isKnown: boolean) => Promise<void>,
     /** There is no majority that answers. */
     private readonly troubled: (failure: StoreFailure) => void,
   ) {}
@@ -311,9 +314,9 @@ export class Election {
       return
     }
     this.endRound(candidacy)
+    if (summary.status !== 'waiting' && summary.status !== 'granted') return this.abandon(candidacy, () => round.resolve(summary))
     round.resolve(summary)
-    if (summary.status !== 'waiting' && summary.status !== 'granted') this.abandon(candidacy)
-    else if (ballot.grants(nowMs).length > 0) this.settle(candidacy)
+    if (ballot.grants(nowMs).length > 0) this.settle(candidacy)
   }
 
   /** Tries to make all servers agree. */
@@ -346,14 +349,22 @@ export class Election {
     candidacy.settling = undefined
   }
 
-  /** Decided without a grant: leaves nothing behind. */
-  private abandon(candidacy: Candidacy): void {
-    const { ballot } = candidacy
+  /** Decided without a grant: leaves nothing behind, and tells when that is so, or after a moment. */
+  private abandon({ ballot }: Candidacy, tell: () => void): void {
     this.end(ballot.request.id)
+    const left: Promise<void>[] = []
     for (const [index, vote] of ballot.votes.entries()) {
       const isUnknown = vote === undefined && ballot.sent[index] === true
-      if (isUnknown || vote?.status === 'granted' || vote?.status === 'waiting') this.giveBack(index, ballot.request, !isUnknown)
+      if (isUnknown || vote?.status === 'granted' || vote?.status === 'waiting') {
+        left.push(this.giveBack(index, ballot.request, !isUnknown))
+      }
     }
+    if (left.length === 0) return tell()
+    const timer = this.clock.after(GIVE_BACK_MS, tell)
+    void Promise.all(left).then(() => {
+      timer.cancel()
+      tell()
+    })
   }
 
   /** Nobody waits for the round's end any more; where it has not been told, it is now. */

@@ -169,11 +169,11 @@ export class QuorumStore implements LockStore {
           replies[index] = await voter.ask(proposedUs, (store) => store.release(name, id, each))
           return replies[index]
         } catch (error) {
-          this.giveBack(index, name, id, ttlMs, each)
+          void this.giveBack(index, name, id, ttlMs, each)
           throw error
         } finally {
           // The first took the grant; one that finds nothing leaves word for a request that comes late.
-          if (ballot?.stray[index]) this.giveBack(index, name, id, ttlMs, { withdraw: true })
+          if (ballot?.stray[index]) void this.giveBack(index, name, id, ttlMs, { withdraw: true })
         }
       },
       (returns) => {
@@ -189,7 +189,7 @@ export class QuorumStore implements LockStore {
     if (ballot === undefined && reply.status === 'released' && options.withdraw !== true) {
       // Another process's, which was restored here: where it had a place only, that goes too.
       for (const index of this.voters.keys()) {
-        if (replies[index]?.status !== 'released') this.giveBack(index, name, id, ttlMs, { withdraw: true })
+        if (replies[index]?.status !== 'released') void this.giveBack(index, name, id, ttlMs, { withdraw: true })
       }
     }
     return reply
@@ -231,7 +231,7 @@ export class QuorumStore implements LockStore {
   private reconcile(index: number, verdict: RenewReply['status'], status: RenewReply['status'] | undefined, renewal: Renewal): void {
     if (status === undefined || status === verdict) return
     const { name, id, ttlMs, holder } = renewal
-    if (verdict === 'lost') return this.giveBack(index, name, id, ttlMs, {})
+    if (verdict === 'lost') return void this.giveBack(index, name, id, ttlMs, {})
     const candidacy = this.election.get(id)
     // Only a real renewal: 1 ms merely asks.
     if (candidacy?.told === undefined || ttlMs === 1) return
@@ -242,7 +242,7 @@ export class QuorumStore implements LockStore {
   /** A lock that a majority has may be had by one server more: it does so if nobody else has it there. */
   private join(index: number, request: ClaimRequest): void {
     const { id, name, ttlMs } = request
-    const takeBack = (isKnown: boolean) => this.giveBack(index, name, id, ttlMs, { withdraw: !isKnown })
+    const takeBack = (isKnown: boolean) => void this.giveBack(index, name, id, ttlMs, { withdraw: !isKnown })
     ;(this.voters[index] as Voter)
       .ask(this.proposals.next(), (store) => store.acquire(request))
       .then(
@@ -259,7 +259,7 @@ export class QuorumStore implements LockStore {
   }
 
   /** In the background, until the server answers or the lease is over. */
-  private giveBack(index: number, name: string, id: string, ttlMs: number, options: ReleaseOptions): void {
+  private async giveBack(index: number, name: string, id: string, ttlMs: number, options: ReleaseOptions): Promise<void> {
     if (this.closed) return
     const voter = this.voters[index] as Voter
     const asked = {
@@ -269,7 +269,8 @@ export class QuorumStore implements LockStore {
       },
     }
     const untilMs = this.clock.now() + Math.max(ttlMs, this.claimWindowMs)
-    letGo(asked, this.clock, name, id, untilMs).catch(() => undefined)
+    // It refuses: what it has of this claim ends by itself.
+    await letGo(asked, this.clock, name, id, untilMs).catch(() => undefined)
   }
 
   /** What one server tells a session. */
