@@ -8,7 +8,7 @@ export default defineConfig({
     // A test file is a process: it can be killed, paused and searched for leaks without touching another.
     pool: 'forks',
     // Most tests wait for something most of the time: more of them at once than there are cores.
-    maxWorkers: 3,
+    maxWorkers: 5,
     testTimeout: 20_000,
     hookTimeout: 30_000,
     // A test that passes at the second attempt has shown a fault, not passed.
