@@ -2,9 +2,10 @@
 
 import type { RedisTarget } from '../../redis-options.js'
 import type { Clock } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import { ClientError } from '../client.js'
 import { type Asked, askAll, type SetNode } from './ask.js'
-import { majorityOf, primaryOf, show } from './decide.js'
+import { primaryOf, show } from './decide.js'
 import type { Finder } from './lookout.js'
 import type { Promoter } from './promoter.js'
 

@@ -2,10 +2,10 @@
 
 import type { RedisTarget } from '../../redis-options.js'
 import type { Clock, Timer } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import { ClientError } from '../client.js'
 import { toClientError } from '../library-errors.js'
 import type { NamedNode } from './ask.js'
-import { majorityOf } from './decide.js'
 import type { Finder } from './lookout.js'
 import { within } from './within.js'
 

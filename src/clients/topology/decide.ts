@@ -1,5 +1,6 @@
 /** What a list of nodes is, from what each of them says of itself. Pure. */
 
+import { majorityOf } from '../../util/majority.js'
 import { ClientError } from '../client.js'
 import { isRefusal } from '../library-errors.js'
 import type { Asked, NodeReport } from './ask.js'
@@ -20,9 +21,6 @@ export interface Undecided {
 export function isUndecided(found: Topology | Undecided): found is Undecided {
   return found.kind === 'contradiction' || found.kind === 'unreachable' || found.kind === 'refused'
 }
-
-/** How many of so many are more than half. */
-export const majorityOf = (count: number): number => Math.floor(count / 2) + 1
 
 /**
  * What the nodes are, if a majority answered and agrees.

@@ -6,10 +6,11 @@
 
 import { hostAndPort } from '../../redis-options.js'
 import type { Clock } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import { ClientError } from '../client.js'
 import { toClientError } from '../library-errors.js'
 import { type Asked, askAll, type NodeReport, type SetNode } from './ask.js'
-import { majorityOf, primaryOf } from './decide.js'
+import { primaryOf } from './decide.js'
 import { within } from './within.js'
 
 export interface PromoterOptions {

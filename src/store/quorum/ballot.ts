@@ -7,8 +7,8 @@
  * same on a majority, and no server gives a token twice.
  */
 
+import { majorityOf } from '../../util/majority.js'
 import { type ClaimReply, type ClaimRequest, type Grant, SPARE_TOKENS } from '../store.js'
-import { majorityOf } from './poll.js'
 
 /** A server's last word; undefined: it has said nothing yet, or may have changed its mind. */
 type Vote = ClaimReply | undefined

@@ -8,11 +8,12 @@
  */
 
 import type { Clock, Timer } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import type { RedisStore } from '../redis/redis-store.js'
 import { type ClaimReply, type ClaimRequest, type Grant, SPARE_TOKENS, StoreFailure } from '../store.js'
 import { Ballot } from './ballot.js'
 import type { HybridClock } from './hybrid-clock.js'
-import { majorityOf, noMajority, poll, Returns, toFailure } from './poll.js'
+import { noMajority, poll, Returns, toFailure } from './poll.js'
 import type { Voter } from './voter.js'
 
 /** When a majority has answered without granting, the others have as long again, and this at least. */

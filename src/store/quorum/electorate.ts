@@ -9,9 +9,10 @@
  */
 
 import type { Clock } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import { keepsEverything, type Memory, readMemory, readUptimeMs, writeMemory } from '../redis/voter-memory.js'
 import { StoreFailure } from '../store.js'
-import { majorityOf, poll, type Returns } from './poll.js'
+import { poll, type Returns } from './poll.js'
 import type { Voter } from './voter.js'
 
 /** Leases up to this length are granted without being announced. */

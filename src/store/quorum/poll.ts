@@ -1,12 +1,8 @@
 /** Asks every server the same and decides by a majority of their answers: the only place where a majority is counted for one question. */
 
 import type { Clock, Timer } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import { StoreFailure } from '../store.js'
-
-/** ⌊n/2⌋ + 1: any two majorities have a server in common. */
-export function majorityOf(count: number): number {
-  return Math.floor(count / 2) + 1
-}
 
 /** What has come back so far, in the order of the servers. */
 export class Returns<T> {

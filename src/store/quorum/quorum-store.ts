@@ -8,6 +8,7 @@
 
 import type { RedisClient } from '../../clients/client.js'
 import { type Clock, systemClock } from '../../util/clock.js'
+import { majorityOf } from '../../util/majority.js'
 import { letGo } from '../let-go.js'
 import { voterKey } from '../redis/voter-memory.js'
 import {
@@ -29,7 +30,7 @@ import { Election } from './election.js'
 import { Electorate } from './electorate.js'
 import { HybridClock } from './hybrid-clock.js'
 import { merge } from './overview.js'
-import { majorityOf, poll } from './poll.js'
+import { poll } from './poll.js'
 import { Voter, type VoterOptions } from './voter.js'
 
 export interface QuorumStoreOptions extends Omit<VoterOptions, 'client' | 'describe' | 'memoryKey' | 'clock'> {
