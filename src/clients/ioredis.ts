@@ -13,10 +13,12 @@ import { type IoredisClient, IoredisWire } from './ioredis-wire.js'
 export class IoredisPort extends CallerClient {
   readonly library = 'ioredis'
   override readonly warnings: readonly ClientWarning[]
+  readonly follows: boolean
 
   constructor(private readonly client: IoredisClient) {
     super(client)
     this.warnings = warningsOf(client.options)
+    this.follows = Boolean(client.options.sentinels)
     this.listen('ready', () => this.tellUp())
     this.listen('error', (error: unknown) => {
       this.lastError = error

@@ -28,6 +28,7 @@ const HEARD = ['ready', 'error', 'end'] as const
 
 export class NodeRedisSentinelPort extends CallerClient {
   readonly library = 'node-redis sentinel'
+  readonly follows = true
   /** The library's client of the primary, while there is one. */
   private primary: NodeRedisClient | undefined
   private seeking = false

@@ -184,8 +184,9 @@ export class NodesStore implements LockStore {
   private async discover(): Promise<Engine> {
     const { nodes } = this
     for (const { client } of nodes) client.keepProcessAlive(true)
-    const topology = await this.ask(nodes)
-    for (const { client } of nodes) client.keepProcessAlive(false)
+    const topology = await this.ask(nodes).finally(() => {
+      for (const { client } of nodes) client.keepProcessAlive(false)
+    })
     if (this.closed) throw closedFailure()
     return this.makeEngine(nodes, this.check(topology))
   }
@@ -313,12 +314,18 @@ export class NodesStore implements LockStore {
     this.askingAgain = true
     this.askedAgainAtMs = nowMs
     const nodes = this.makeNodes()
-    void this.ask(nodes).then(async (found) => {
-      this.askingAgain = false
-      const topology = this.changed(engine, found)
-      if (topology !== undefined) await this.replace(engine, nodes, topology)
-      else await Promise.all(nodes.map(({ client }) => client.close()))
-    })
+    this.lookAgain(engine, nodes)
+      // Whatever came of it, the engine that there is goes on; the next sign of a change is heeded again.
+      .catch((error) => this.warn('NODES', `the nodes could not be asked again: ${error.message}`))
+      .finally(() => {
+        this.askingAgain = false
+      })
+  }
+
+  private async lookAgain(engine: Engine, nodes: readonly NamedNode[]): Promise<void> {
+    const topology = this.changed(engine, await this.ask(nodes))
+    if (topology !== undefined) await this.replace(engine, nodes, topology)
+    else await Promise.all(nodes.map(({ client }) => client.close()))
   }
 
   /** What the nodes have become; undefined while they are what the engine was made for, or nothing that makes sense. */

@@ -27,6 +27,8 @@ test('commands and messages of all of them move to another primary', async () =>
   try {
     for (const { client, heard } of made) {
       await until(() => client.isUp)
+      // So that held locks are in doubt at once when the connection is lost.
+      expect(client.follows).toBe(true)
       await client.subscribe('c', { message: (text) => heard.push(text), restored: () => heard.push('restored') })
     }
     const primary = await replicas.set.failover()

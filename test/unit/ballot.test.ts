@@ -40,8 +40,9 @@ describe('a majority that has granted', () => {
     expect(ballotOf([granted(9, 100), granted(9, 500), undefined]).grant(NOW)).toBeUndefined()
   })
 
-  test('knows of others if one of its servers does', () => {
+  test('knows of others unless a majority has none', () => {
     expect(ballotOf([granted(9), granted(9, 500, true), undefined]).grant(NOW)?.grant.othersWait).toBe(true)
+    expect(ballotOf([granted(9), granted(9, 500, true), granted(9)]).grant(NOW)?.grant.othersWait).toBe(false)
     expect(ballotOf([granted(9), granted(9), undefined]).grant(NOW)?.grant.othersWait).toBe(false)
   })
 

@@ -121,7 +121,8 @@ export class Ballot {
       fencingToken,
       // Until then a majority keeps it.
       validUntilMs: ends[majority - 1] as number,
-      othersWait: grants.some(({ othersWait }) => othersWait !== false),
+      // One that is behind does not count: it is a hint.
+      othersWait: grants.filter(({ othersWait }) => othersWait === false).length < majority,
       canHandOn: Number.isSafeInteger(fencingToken + SPARE_TOKENS),
       spareTokensOnly: true,
     }

@@ -65,6 +65,8 @@ export class Candidacy {
   forgetAtMs = 0
   /** Who gave a hint since it was last asked about. */
   readonly hints = new Set<string>()
+  /** Servers that did not have it at the last renewal, although a majority had. */
+  readonly missing = new Set<number>()
 
   constructor(readonly ballot: Ballot) {}
 }

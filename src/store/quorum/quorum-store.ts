@@ -131,8 +131,12 @@ export class QuorumStore implements LockStore {
       async (voter, index) => {
         const reply = await voter.ask(proposedUs, (store) => store.renew(name, id, ttlMs, holder))
         replies[index] = reply.status
-        if (reply.status === 'held') candidacy?.ballot.renew(index, holder?.fencingToken ?? 0, reply.validUntilMs)
-        else candidacy?.ballot.fail(index)
+        if (reply.status === 'held') {
+          candidacy?.ballot.renew(index, holder?.fencingToken ?? 0, reply.validUntilMs)
+          candidacy?.missing.delete(index)
+        } else {
+          candidacy?.ballot.fail(index)
+        }
         if (verdict !== undefined) this.reconcile(index, verdict, reply.status, { name, id, ttlMs, holder })
         return reply
       },
@@ -236,6 +240,8 @@ export class QuorumStore implements LockStore {
     const candidacy = this.election.get(id)
     // Only a real renewal: 1 ms merely asks.
     if (candidacy?.told === undefined || ttlMs === 1) return
+    // At the second in a row: another process, which restored the lock, may be releasing it at this moment.
+    if (!candidacy.missing.has(index)) return void candidacy.missing.add(index)
     const { request, ticket } = candidacy.ballot
     this.join(index, { ...request, ttlMs, ticket, queue: false, info: holder?.info ?? request.info })
   }
