@@ -208,7 +208,7 @@ export class Session implements SessionListener {
 
   constructor(
     private readonly lab: Lab,
-    private readonly store: LockStore,
+    readonly store: LockStore,
   ) {}
 
   granted(id: string, grant: Grant): void {

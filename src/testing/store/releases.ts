@@ -132,7 +132,7 @@ export const releaseCases: StoreCase[] = [
     async run(lab) {
       const session = await lab.session()
       const { id } = await session.take('kept', { ttlMs: 60_000 })
-      await lab.store.release('kept', id, { keepMs: 200 })
+      await lab.store.release('kept', id, { keepMs: 1_000 })
       assert.deepEqual(await lab.store.renew('kept', id, 60_000), { status: 'lost' })
       assert.deepEqual(await lab.store.release('kept', id), { status: 'absent' })
       await lab.assertTaken('kept')
