@@ -120,12 +120,8 @@ export class RedisStore implements LockStore {
     const wake = this.inbox.wakeOf(sessionOf(id), request.name)
     const text = `A ${id} ${mode} ${permits} ${limit} ${ttlMs} ${priority} ${ticket} ${queue} ${wake} ${info}`
     const confirmation = confirmationOf(request.minReplicas, ttlMs)
-    const read = (answer: replies.Answer) => {
-      const reply = replies.claimReply(answer)
-      if (reply.status === 'granted') checkConfirmed(confirmation as Confirmation, answer.replicas, 'grant')
-      return reply
-    }
-    const reply = this.send(request.name, text, confirmation === undefined ? replies.claimReply : read, confirmation)
+    const read = confirmation === undefined ? replies.claimReply : confirmedClaim(confirmation)
+    const reply = this.send(request.name, text, read, confirmation)
     if (wake === 'c') void this.inbox.hearNearby(request, reply)
     return reply
   }
@@ -235,6 +231,15 @@ export class RedisStore implements LockStore {
     if (this.warnings.get(code) === message) return
     this.warnings.set(code, message)
     for (const listener of this.inbox.listeners) listener.warning(code, message)
+  }
+}
+
+/** A grant counts when so many replicas have it. */
+function confirmedClaim(confirmation: Confirmation): (answer: replies.Answer) => ClaimReply {
+  return (answer) => {
+    const reply = replies.claimReply(answer)
+    if (reply.status === 'granted') checkConfirmed(confirmation, answer.replicas, 'grant')
+    return reply
   }
 }
 
